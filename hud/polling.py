@@ -1,0 +1,401 @@
+"""What is asked of GitHub, when, and what is done with the answers. The answers themselves are stored by `hud.ingest`.
+
+Each kind of `SyncKind` is a function below that reads pages and stores each one before it asks for the next. `poll` runs
+one of them for one repository, never two of the same at once, and writes down how it went: that is what `/status` shows.
+
+What keeps the number of counted requests low: a branch is asked for its head only (unchanged: free); commits are walked by
+sha from a new head to a known one; workflow runs are read newest first, unfiltered, to where the last poll began; jobs are
+asked for only while their attempt runs, and once more after it ended; everything carries its validator.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from django.db import connection
+from django.db.models import F, Q
+from django.utils import timezone
+
+from hud import ingest
+from hud.ingest import ACTIONS_APP, Batch
+from hud.models import Branch, BranchCommit, Commit, Repository, SyncedPage, SyncKind, SyncState, WorkflowRun
+from project.github import errors, factory
+from project.github.budget import Priority
+from project.github.client import Client, Page, RepoRef, Validator
+from project.github.payloads import CheckRunPayload, JobPayload, StatusPayload, WorkflowRunPayload
+
+log = logging.getLogger(__name__)
+
+# Trunk is to be never older than a minute: asked every 45 s, a slow answer still arrives in time.
+INTERVALS = {
+    SyncKind.REPOSITORY: timedelta(minutes=10),
+    SyncKind.BRANCHES: timedelta(minutes=10),
+    SyncKind.COMMITS: timedelta(seconds=30),
+    SyncKind.WORKFLOW_RUNS: timedelta(seconds=45),
+    SyncKind.JOBS: timedelta(seconds=45),
+    SyncKind.CHECKS: timedelta(seconds=45),
+    SyncKind.BACKFILL: timedelta(seconds=10),
+}
+LONGEST_PAUSE = timedelta(hours=1)
+# A poll that has more to do than this gives its place to others and goes on at its next turn.
+SLICE = timedelta(seconds=20)
+SWEEP_EVERY = timedelta(minutes=10)
+SWEEP_COMMITS = 50  # what the first page of the grid shows
+LIVELY = timedelta(hours=6)  # commits younger than this are asked for checks and statuses at every poll
+QUIET = timedelta(days=2)  # older ones are asked no more, except by the backfill
+LONGEST_WALK = 2_000  # commits from a new head back to a known one
+FORGET_PAGES_AFTER = timedelta(days=14)
+
+
+class _StoredValidators:
+    """The client's view of `SyncedPage`."""
+
+    def find(self, key: str) -> Validator | None:
+        page = SyncedPage.objects.filter(pk=key).first()
+        if page is None:
+            return None
+        if timezone.now() - page.seen_at > timedelta(days=1):  # kept alive, but not by a write at every poll
+            SyncedPage.objects.filter(pk=key).update(seen_at=timezone.now())
+        return Validator(key=page.key, url="", etag=page.etag, next_url=page.next_url or None)
+
+
+def github() -> Client:
+    """A client for the GitHub of the settings, whose validators are ours."""
+    return factory.client(_StoredValidators())
+
+
+class _Poll:
+    """One turn of one kind for one repository: what the functions below share."""
+
+    def __init__(self, repository: Repository, state: SyncState, client: Client, now: datetime) -> None:
+        self.repository = repository
+        self.state = state
+        self.client = client
+        self.now = now
+        self.ref = RepoRef(repository.owner, repository.name)
+        self._until = time.monotonic() + SLICE.total_seconds()
+        self.behind = ""
+
+    @property
+    def out_of_time(self) -> bool:
+        return time.monotonic() > self._until
+
+    def store(self, page: Page[object], **content: object) -> None:
+        """Store what a page brought, with its validator. An unchanged page brings nothing."""
+        if page.not_modified:
+            return
+        validators = [page.validator] if page.validator else []
+        batch = Batch(asked_at=page.fetched_at, rejected=page.rejected, validators=validators, **content)  # type: ignore[arg-type]
+        ingest.store(self.repository.pk, batch)
+
+    def watched_branches(self) -> list[str]:
+        return [name for name in dict.fromkeys([self.repository.trunk, *self.repository.watched_branches]) if name]
+
+
+def due(now: datetime) -> list[tuple[int, str]]:
+    """(repository id, kind) of every poll whose time has come, the most overdue first."""
+    states = {
+        (state.repository_id, state.kind): state for state in SyncState.objects.filter(repository__active=True)
+    }
+    waiting = []
+    for pk in Repository.objects.filter(active=True).values_list("pk", flat=True):
+        for kind in SyncKind:
+            state = states.get((pk, kind))
+            if state is None or state.due_at is None or state.due_at <= now:
+                waiting.append((state.due_at if state and state.due_at else datetime.min.replace(tzinfo=now.tzinfo), pk, kind))
+    return [(pk, kind.value) for _, pk, kind in sorted(waiting, key=lambda one: (one[0], one[1]))]
+
+
+def poll(repository_id: int, kind: str, *, now: datetime | None = None, client: Client | None = None) -> str:
+    """Poll one kind of one repository if it is due and nobody else is at it. Returns how it went, in a word or two.
+
+    What goes wrong is written on its `SyncState` in words, and the next try is put off: longer each time, at most an hour.
+    """
+    now = now or timezone.now()
+    with _only_one(repository_id, kind) as mine:
+        if not mine:
+            return "already running"
+        repository = Repository.objects.filter(pk=repository_id, active=True).first()
+        if repository is None:
+            return "not watched"
+        state, _ = SyncState.objects.get_or_create(repository=repository, kind=kind)
+        if state.due_at and state.due_at > now:
+            return "not due"
+        state.started_at = now
+        state.save(update_fields=["started_at"])
+        turn = _Poll(repository, state, client or github(), now)
+        try:
+            _POLLS[SyncKind(kind)](turn)
+        except errors.RateLimited as error:
+            return _put_off(state, now, error.words, until=error.retry_at)
+        except errors.GitHubError as error:
+            return _put_off(state, now, error.words)
+        except Exception as error:
+            log.exception("poll failed", extra={"repository": str(repository), "kind": kind})
+            return _put_off(state, now, f"A fault of Arborist's own: {type(error).__name__}. The log says more.")
+        state.succeeded_at, state.failures, state.problem, state.behind = now, 0, "", turn.behind
+        state.due_at = now + (timedelta() if turn.behind else INTERVALS[SyncKind(kind)])
+        state.save()
+        return "behind" if turn.behind else "done"
+
+
+def _put_off(state: SyncState, now: datetime, words: str, until: datetime | None = None) -> str:
+    state.failures += 1
+    state.problem = words[:500]
+    pause = min(INTERVALS[SyncKind(state.kind)] * 2 ** min(state.failures, 10), LONGEST_PAUSE)
+    state.due_at = max(until or now + pause, now + timedelta(seconds=1))
+    state.save()
+    return "failed"
+
+
+@contextmanager
+def _only_one(repository_id: int, kind: str) -> Iterator[bool]:
+    """Whether nobody else polls this now. The database frees the lock by itself when a worker is killed."""
+    key = list(SyncKind).index(SyncKind(kind))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [repository_id, key])
+        (mine,) = cursor.fetchone()
+    try:
+        yield mine
+    finally:
+        if mine and connection.connection is not None and not connection.connection.closed:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [repository_id, key])
+
+
+# -- one function a kind ------------------------------------------------------------------------------------------
+
+
+def _poll_repository(turn: _Poll) -> None:
+    page = turn.client.repository(turn.ref.owner, turn.ref.name)
+    turn.store(page, repository=page.items[0] if page.items else None)  # type: ignore[arg-type]
+    SyncedPage.objects.filter(repository=turn.repository, seen_at__lt=turn.now - FORGET_PAGES_AFTER).delete()
+
+
+def _poll_branches(turn: _Poll) -> None:
+    pages = list(turn.client.branches(turn.ref))
+    if all(page.not_modified for page in pages):
+        return
+    if any(page.not_modified for page in pages):  # what is missing can be told only from all pages at one time
+        pages = list(turn.client.branches(turn.ref, conditional=False))
+    ingest.store(
+        turn.repository.pk,
+        Batch(
+            asked_at=pages[0].fetched_at,
+            branches=[branch for page in pages for branch in page.items],
+            all_branches=True,
+            rejected=[one for page in pages for one in page.rejected],
+            validators=[page.validator for page in pages if page.validator],
+        ),
+    )
+
+
+def _poll_commits(turn: _Poll) -> None:
+    """The head of each watched branch, and the commits between a new head and the first that is known."""
+    if not turn.repository.trunk:
+        _poll_repository(turn)
+        turn.repository.refresh_from_db()
+    missing = []
+    for name in turn.watched_branches():
+        try:
+            page = turn.client.branch(turn.ref, name)
+        except errors.NotFound:
+            missing.append(name)
+            continue
+        head = page.items[0].head_sha if page.items else None
+        if head is None:
+            known = Branch.objects.filter(repository=turn.repository, name=name).first()
+            head = known.head_sha if known else None
+        if head:
+            _walk(turn, name, head)
+        turn.store(page, branches=page.items)  # type: ignore[arg-type]
+    if missing:
+        # The full list decides whether they are deleted; it need not wait for its own time.
+        SyncState.objects.filter(repository=turn.repository, kind=SyncKind.BRANCHES).update(due_at=turn.now)
+        if turn.repository.trunk in missing and len(missing) == len(turn.watched_branches()):
+            raise errors.NotFound(f"branch {missing[0]}")
+        log.warning("branches not found", extra={"repository": str(turn.repository), "branches": missing})
+
+
+def _walk(turn: _Poll, branch: str, head: str) -> None:
+    on_branch = BranchCommit.objects.filter(branch__repository=turn.repository, branch__name=branch)
+    if on_branch.filter(commit__sha=head).exists():
+        return
+    limit = LONGEST_WALK if on_branch.exists() else turn.repository.backfill_commits
+    read = 0
+    for page in turn.client.commits(turn.ref, head, per_page=min(100, limit), conditional=False):
+        turn.store(page, commits=page.items)
+        read += len(page.items)
+        if read >= limit or on_branch.filter(commit__sha__in=[commit.sha for commit in page.items]).exists():
+            return
+
+
+def _poll_workflow_runs(turn: _Poll) -> None:
+    """Everything created since the last poll began, and, now and then, what the newest commits may have missed."""
+    since = datetime.fromisoformat(turn.state.cursor) if turn.state.cursor else None
+    started = turn.now
+    for page in turn.client.workflow_runs(turn.ref):
+        turn.store(page, workflow_runs=_of_watched_commits(turn, page.items))
+        if page.not_modified or since is None or not page.items:
+            break
+        if min(run.created_at for run in page.items) < since - timedelta(minutes=1):
+            break
+    turn.state.cursor = started.isoformat()
+    turn.state.save(update_fields=["cursor"])
+    _sweep(turn)
+
+
+def _of_watched_commits(turn: _Poll, runs: Iterable[WorkflowRunPayload]) -> list[WorkflowRunPayload]:
+    """Runs of pull requests are not shown on a trunk's grid; most of a busy repository's runs are theirs."""
+    shas = {run.head_sha for run in runs}
+    known = set(
+        BranchCommit.objects.filter(
+            branch__repository=turn.repository, branch__watched=True, commit__sha__in=shas
+        ).values_list("commit__sha", flat=True)
+    )
+    branches = set(turn.watched_branches())
+    return [run for run in runs if run.head_sha in known or (run.head_branch in branches and run.event == "push")]
+
+
+def _sweep(turn: _Poll) -> None:
+    """Ask the newest commits for their workflow runs: finds those whose creation was missed, and re-runs of old ones."""
+    newest = _newest_commits(turn, SWEEP_COMMITS)
+    stale = Commit.objects.filter(
+        pk__in=newest, runs_listed_at__isnull=False, runs_listed_at__lt=turn.now - SWEEP_EVERY
+    ).order_by("runs_listed_at")
+    for commit in stale:
+        if turn.out_of_time:
+            return
+        for page in turn.client.workflow_runs(turn.ref, head_sha=commit.sha):
+            turn.store(page, workflow_runs=page.items)
+        Commit.objects.filter(pk=commit.pk).update(runs_listed_at=turn.now)
+
+
+def _newest_commits(turn: _Poll, count: int) -> list[int]:
+    """Ids of the newest commits of each watched branch, trunk's first."""
+    found: list[int] = []
+    for name in turn.watched_branches():
+        found += (
+            BranchCommit.objects.filter(branch__repository=turn.repository, branch__name=name)
+            .order_by("-position")
+            .values_list("commit_id", flat=True)[:count]
+        )
+    return found
+
+
+def _poll_jobs(turn: _Poll) -> None:
+    """The jobs of every workflow run that has not ended, or has ended since its jobs were last read. Newest first."""
+    open_runs = (
+        WorkflowRun.objects.filter(repository=turn.repository)
+        .filter(Q(jobs_fetched_attempt__lt=F("attempt")))
+        .exclude(commit__runs_listed_at=None)
+        .order_by("-created_at")
+    )
+    left = open_runs.count()
+    for run in open_runs.iterator(chunk_size=200):
+        if turn.out_of_time:
+            turn.behind = f"jobs of {left} workflow runs"
+            return
+        _read_jobs(turn, run, Priority.NORMAL)
+        left -= 1
+
+
+def _read_jobs(turn: _Poll, run: WorkflowRun, priority: Priority) -> None:
+    """Read all attempts that are not yet read for good, then the run itself if its jobs have all ended."""
+    try:
+        for attempt in range(run.jobs_fetched_attempt + 1, run.attempt + 1):
+            over = run.status == 9 or attempt < run.attempt
+            ended = _read_attempt(turn, run, attempt, priority)
+            if over:
+                ingest.store(turn.repository.pk, Batch(asked_at=turn.now, jobs_complete=[(run.pk, attempt)]))
+        if not over and ended:
+            page = turn.client.workflow_run(turn.ref, run.pk, priority=priority)
+            turn.store(page, workflow_runs=page.items)
+    except (errors.NotFound, errors.Gone):
+        # Deleted on GitHub, or its jobs have expired: what is known of it stays, and it is not asked again.
+        ingest.store(turn.repository.pk, Batch(asked_at=turn.now, jobs_complete=[(run.pk, run.attempt)]))
+
+
+def _read_attempt(turn: _Poll, run: WorkflowRun, attempt: int, priority: Priority) -> bool:
+    """Returns whether every job of the attempt has ended, as far as this reading could tell (unchanged pages cannot)."""
+    jobs: list[JobPayload] = []
+    unchanged = False
+    for page in turn.client.attempt_jobs(turn.ref, run.pk, attempt, priority=priority):
+        turn.store(page, jobs=page.items)
+        jobs += page.items
+        unchanged |= page.not_modified
+    if unchanged:
+        from hud.models import Run
+
+        return not Run.objects.filter(
+            commit_id=run.commit_id, workflow_run_id=run.pk, attempt=attempt, status__lt=9
+        ).exists()
+    return bool(jobs) and all(job.status == 9 for job in jobs)
+
+
+def _poll_checks(turn: _Poll) -> None:
+    """Check runs of other apps, and commit statuses, of commits that are young enough to still change."""
+    commits = Commit.objects.filter(
+        pk__in=_newest_commits(turn, SWEEP_COMMITS), committed_at__gt=turn.now - QUIET
+    ).order_by("-committed_at")
+    sweep = turn.state.cursor == "" or datetime.fromisoformat(turn.state.cursor) < turn.now - SWEEP_EVERY
+    for commit in commits:
+        if commit.committed_at and (sweep or commit.committed_at > turn.now - LIVELY):
+            _read_checks(turn, commit.sha, Priority.NORMAL)
+        if turn.out_of_time:
+            return
+    if sweep:
+        turn.state.cursor = turn.now.isoformat()
+
+
+def _read_checks(turn: _Poll, sha: str, priority: Priority) -> None:
+    statuses: Iterator[Page[StatusPayload]] = turn.client.statuses(turn.ref, sha, priority=priority)
+    for page in statuses:
+        turn.store(page, statuses=page.items)
+    for suites in turn.client.check_suites(turn.ref, sha, priority=priority):
+        for suite in suites.items:
+            if suite.app_slug == ACTIONS_APP:
+                continue
+            runs: Iterator[Page[CheckRunPayload]] = turn.client.suite_check_runs(turn.ref, suite.id, priority=priority)
+            for found in runs:
+                turn.store(found, check_runs=found.items)
+        turn.store(suites)  # its validator, once what it led to is stored
+
+
+def _poll_backfill(turn: _Poll) -> None:
+    """The history of commits that were never asked for their runs, newest first. Progress stands on the state."""
+    on_branches = BranchCommit.objects.filter(branch__repository=turn.repository, branch__watched=True)
+    todo = Commit.objects.filter(pk__in=on_branches.values("commit_id"), runs_listed_at=None)
+    total = min(turn.repository.backfill_commits, on_branches.values("commit_id").distinct().count())
+    for commit in todo.order_by("-committed_at").iterator(chunk_size=100):
+        _tell_progress(turn, total, todo.count())
+        if turn.out_of_time:
+            turn.behind = f"{todo.count()} commits of the history"
+            return
+        for page in turn.client.workflow_runs(turn.ref, head_sha=commit.sha, priority=Priority.LOW):
+            turn.store(page, workflow_runs=page.items)
+        for run in WorkflowRun.objects.filter(commit=commit, jobs_fetched_attempt__lt=F("attempt")):
+            _read_jobs(turn, run, Priority.LOW)
+        _read_checks(turn, commit.sha, Priority.LOW)
+        Commit.objects.filter(pk=commit.pk).update(runs_listed_at=turn.now)
+    _tell_progress(turn, total, 0)
+
+
+def _tell_progress(turn: _Poll, total: int, left: int) -> None:
+    turn.state.total, turn.state.done = total, max(total - left, 0)
+    turn.state.save(update_fields=["total", "done"])
+
+
+_POLLS: dict[SyncKind, Callable[[_Poll], None]] = {
+    SyncKind.REPOSITORY: _poll_repository,
+    SyncKind.BRANCHES: _poll_branches,
+    SyncKind.COMMITS: _poll_commits,
+    SyncKind.WORKFLOW_RUNS: _poll_workflow_runs,
+    SyncKind.JOBS: _poll_jobs,
+    SyncKind.CHECKS: _poll_checks,
+    SyncKind.BACKFILL: _poll_backfill,
+}

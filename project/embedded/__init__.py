@@ -1,0 +1,1 @@
+"""PostgreSQL and Redis from wheels, for whoever has configured neither. See `servers` for the way in."""
