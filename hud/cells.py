@@ -1,8 +1,9 @@
 """What one square of the grid says: all runs of one configuration on one commit, merged. Pure.
 
 The rules are those of the verdicts page ("Merging all runs of one cell" and "From runs to events"); the set of runs
-decides, never the order in which they arrived. A commit's squares are stored packed, one byte a configuration: the byte is
-an `Outcome`, numbered so that the worst of several is simply the largest, which is how a group's square is made.
+decides, never the order in which they arrived. A commit's squares are stored packed, one byte a configuration: the
+byte is an `Outcome`, numbered so that the worst of several is simply the largest, which is how a group's square is
+made.
 """
 
 from collections.abc import Iterable, Sequence
@@ -73,7 +74,9 @@ WORDS = dict(
         strict=True,
     )
 )  # fmt: skip
-FINISHED = frozenset({Outcome.NEUTRAL, Outcome.PASSED, Outcome.TOLERATED, Outcome.FLAKY, Outcome.TIMED_OUT, Outcome.FAILED})
+FINISHED = frozenset(
+    {Outcome.NEUTRAL, Outcome.PASSED, Outcome.TOLERATED, Outcome.FLAKY, Outcome.TIMED_OUT, Outcome.FAILED}
+)
 
 _BY_CONCLUSION = {
     Conclusion.SUCCESS: Outcome.PASSED,
@@ -96,12 +99,12 @@ _SHOWN = [
 
 
 def shown(status: int, conclusion: int) -> Outcome:
-    """What one run by itself looks like. Waiting for approval, stale and unknown conclusions are evidence of nothing."""
+    """What one run by itself looks like. Awaiting approval, stale and unknown conclusions are evidence of nothing."""
     return _SHOWN[status * 32 + conclusion]
 
 
 class RunFact(NamedTuple):
-    """What merging needs of a run. `over`: its workflow run has completed, so a pending job will not report any more."""
+    """What merging needs of a run. `over`: its workflow run has completed, so a pending job will report no more."""
 
     id: int
     job_name_id: int
@@ -127,9 +130,9 @@ class Attempt(NamedTuple):
 def attempts(facts: Sequence[RunFact]) -> list[Attempt]:
     """The attempts that are evidence, oldest first.
 
-    "Re-run failed jobs" repeats the untouched jobs under new ids: such a clone (same name, times and conclusion as in an
-    earlier attempt) says nothing new, and an attempt made of clones alone is left out. A shard that an attempt did not run
-    again keeps standing as the attempt before left it.
+    "Re-run failed jobs" repeats the untouched jobs under new ids: such a clone (same name, times and conclusion as in
+    an earlier attempt) says nothing new, and an attempt made of clones alone is left out. A shard that an attempt did
+    not run again keeps standing as the attempt before left it.
     """
     found = [
         Attempt(None, 1, _single(fact), (fact,))

@@ -8,19 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import groupby
+from operator import itemgetter
 
 from django.db import connection
+from django.db.models import F, Q
 
 from hud import groups
 from hud.cells import RunFact, merge
 from hud.models import Branch, Configuration, GroupRule, Repository
 
-# Rows fetched at a time; bounds memory when everything is rebuilt.
-_CHUNK = 5_000
-
 _FACTS = """
     SELECT r.commit_id, c.slot, r.id, r.job_name_id, n.unstable, r.workflow_run_id, r.attempt, r.status, r.conclusion,
-           r.started_at, r.completed_at,
+           date_part('epoch', r.started_at), date_part('epoch', r.completed_at),
            r.status < 9 AND EXISTS (SELECT FROM hud_workflowrun w WHERE w.id = r.workflow_run_id
                                     AND w.attempt >= r.attempt AND w.status = 9)
     FROM {source}
@@ -41,9 +40,7 @@ def cells(repository_id: int, touched: Iterable[tuple[int, int]]) -> int:
     commit_ids = [commit_id for commit_id, _ in pairs]
     configuration_ids = [configuration_id for _, configuration_id in pairs]
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id, slot FROM hud_configuration WHERE id = ANY(%s)", [sorted(set(configuration_ids))]
-        )
+        cursor.execute("SELECT id, slot FROM hud_configuration WHERE id = ANY(%s)", [sorted(set(configuration_ids))])
         slots: dict[int, int] = dict(cursor.fetchall())
         made: dict[int, dict[int, int]] = {}
         for commit_id, configuration_id in pairs:
@@ -55,7 +52,7 @@ def cells(repository_id: int, touched: Iterable[tuple[int, int]]) -> int:
             ),
             [commit_ids, configuration_ids],
         )
-        for (commit_id, slot), rows in groupby(cursor, key=lambda row: row[:2]):
+        for (commit_id, slot), rows in groupby(cursor.fetchall(), key=itemgetter(0, 1)):
             made[commit_id][slot] = merge([RunFact._make(row[2:]) for row in rows])
     return _write_cells(made)
 
@@ -68,7 +65,7 @@ def rebuilt_cells(commit_id: int) -> bytes:
             [commit_id],
         )
         packed = bytearray()
-        for slot, rows in groupby(cursor, key=lambda row: row[1]):
+        for slot, rows in groupby(cursor.fetchall(), key=itemgetter(1)):
             packed.extend(bytes(slot + 1 - len(packed)))
             packed[slot] = merge([RunFact._make(row[2:]) for row in rows])
     return bytes(packed).rstrip(b"\0")
@@ -107,8 +104,8 @@ _CHAIN = """
         UNION ALL
         SELECT c.id, c.parent_sha, chain.depth + 1
         FROM chain
-        JOIN hud_commit c ON c.repository_id = %(repository)s AND c.sha = chain.parent_sha AND c.committed_at IS NOT NULL
-        WHERE chain.depth < 1000000
+        JOIN hud_commit c ON c.repository_id = %(repository)s AND c.sha = chain.parent_sha
+        WHERE c.committed_at IS NOT NULL AND chain.depth < 1000000
           AND NOT EXISTS (SELECT FROM hud_branchcommit b WHERE b.branch_id = %(branch)s AND b.commit_id = chain.id)
     )
     SELECT chain.id, b.position FROM chain
@@ -131,7 +128,7 @@ def branch_order(repository: Repository, at: datetime) -> bool:
 
 def _order_one(branch: Branch, at: datetime) -> bool:
     with connection.cursor() as cursor:
-        where = {"repository": branch.repository_id, "branch": branch.pk, "head": branch.head_sha}
+        where: dict[str, int | str] = {"repository": branch.repository_id, "branch": branch.pk, "head": branch.head_sha}
         cursor.execute(_CHAIN, where)
         chain = cursor.fetchall()
         if not chain:
@@ -178,8 +175,8 @@ def _insert_positions(branch_id: int, rows: list[tuple[int, int]]) -> None:
 
 def grouping(repository: Repository) -> groups.Grouping:
     """The repository's own group rules, else the installation's, else those shipped for it."""
-    for owner in (repository.pk, None):
-        rules = list(GroupRule.objects.filter(repository_id=owner).values_list("name", "pattern"))
+    for owner in (Q(repository=repository), Q(repository=None)):
+        rules = list(GroupRule.objects.filter(owner).values_list("name", "pattern"))
         if rules:
             return groups.compile_rules([groups.Rule(name, pattern) for name, pattern in rules])
     return groups.compile_rules(groups.rules_for(repository.owner, repository.name))
@@ -197,6 +194,6 @@ def regroup(repository: Repository) -> int:
     Configuration.objects.bulk_update(moved, ["group", "group_order"], batch_size=500)
     if moved:
         Repository.objects.filter(pk=repository.pk).update(
-            version=repository.version + 1, layout_version=repository.layout_version + 1
+            version=F("version") + 1, layout_version=F("layout_version") + 1
         )
     return len(moved)

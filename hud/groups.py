@@ -17,6 +17,9 @@ LONGEST_PATTERN = 500
 LONGEST_NAME = 750
 """Full names are cut here before they are searched, so that the cost of a rule has a bound."""
 
+LONGEST_GROUP = 100
+"""Group names are cut here, since `\\1` brings in text that strangers write."""
+
 MOST_OPEN_REPEATS = 4
 
 _REFERENCE = re.compile(r"\\([0-9])")
@@ -102,7 +105,9 @@ def _fill(name: str, match: re.Match[str]) -> str:
     if "\\" not in name:
         return name
     # A bracket that caught nothing leaves no hole in the name.
-    return " ".join(_REFERENCE.sub(lambda reference: match[int(reference[1])] or "", name).split())
+    return " ".join(_REFERENCE.sub(lambda reference: match[int(reference[1])] or "", name).split())[
+        :LONGEST_GROUP
+    ].strip()
 
 
 def _natural(text: str) -> list[str | int]:
@@ -113,6 +118,8 @@ def _natural(text: str) -> list[str | int]:
 def _compile(position: int, rule: Rule) -> re.Pattern[str]:
     if not rule.name.strip():
         raise BadRule(position, "a rule needs the name of its group")
+    if len(rule.name) > LONGEST_GROUP:
+        raise BadRule(position, f"the name is longer than {LONGEST_GROUP} characters")
     if not rule.pattern:
         raise BadRule(position, "an empty pattern would match everything")
     if len(rule.pattern) > LONGEST_PATTERN:
@@ -208,7 +215,7 @@ PYTORCH_RULES: tuple[Rule, ...] = (
     Rule("CUDA", r"cuda|(?<![a-z])[abh][12]00(?![0-9])"),
     Rule("Linux aarch64", r"aarch64|arm64"),
     Rule("s390x and RISC-V", r"s390x|riscv"),
-    Rule(r"Linux \1 \2", r"linux-[a-z]+-(py[0-9.]+t?)-((?:gcc|clang)[0-9]+)"),
+    Rule(r"Linux \1 \2", r"linux-[a-z]+-(py3\.[0-9]+t?)-((?:gcc|clang)[0-9]+)"),
     Rule("Linux", r"linux|ubuntu"),
     Rule("Unstable", r"unstable"),
     Rule("Reruns and leak checks", r"rerun_disabled_tests|mem_leak_check"),

@@ -1,11 +1,12 @@
 """Everything that GitHub says enters the tables here, and nowhere else.
 
-`store` takes a batch of payloads in one transaction. Batches may come in any order, repeated, split or merged in any way:
-the tables end up the same. What makes that so is that nothing is decided by arrival:
+`store` takes a batch of payloads in one transaction. Batches may come in any order, repeated, split or merged in any
+way: the tables end up the same. What makes that so is that nothing is decided by arrival:
 
 - a row is replaced only by one that is *further* by what it says itself (`_FURTHER`): attempt, status, times;
 - a run may name a commit, and a job a workflow run, that is not known yet: a place is held for it;
-- what follows from several rows (cells, a branch's order, groups) is not updated but derived again from all of them, for
+- what follows from several rows (cells, a branch's order, groups) is not updated but derived again from all of them,
+for
   just the commits and configurations that were touched, by pure functions (`hud.cells`, `hud.groups`).
 
 Batches of one repository are serialised by a lock on its row, so that derived state is never made from half of two.
@@ -40,7 +41,7 @@ from project.github.payloads import (
     WorkflowRunPayload,
 )
 
-# Actions reports its jobs as check runs too; those are read as jobs, which say more.
+# Actions reports its jobs as check runs too.
 ACTIONS_APP = "github-actions"
 PAYLOAD_LIMIT = 10_000
 
@@ -72,7 +73,9 @@ class Batch:
 
 @dataclass(frozen=True)
 class Stored:
-    """What a batch changed. `version` is the repository's after it; unchanged if nothing that a page shows did change."""
+    """What a batch changed. `version` is the repository's after it; unchanged if nothing that a page shows did
+    change.
+    """
 
     version: int
     runs: int
@@ -80,24 +83,9 @@ class Stored:
     commits: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Incoming:
-    """A run on its way into the table, with names where the table has keys."""
-
-    kind: RunKind
-    github_id: int
-    sha: str
-    workflow: str
-    name: str
-    attempt: int
-    status: int
-    conclusion: int
-    workflow_run_id: int | None
-    queued_at: datetime | None
-    started_at: datetime | None
-    completed_at: datetime | None
-    runner: str
-    url: str
+# A run on its way into the table: workflow, name and sha, for which the table has keys, then `_GIVEN_COLUMNS`. A plain
+# tuple, with times as text, because there may be tens of thousands in a batch and COPY wants them so.
+_Incoming = tuple[Any, ...]
 
 
 def add_repository(owner: str, name: str, *, trunk: str = "") -> tuple[Repository, bool]:
@@ -116,9 +104,10 @@ def store(repository_id: int, batch: Batch) -> Stored:
     waiting = _jobs_that_waited(repository, batch.workflow_runs)
     jobs, kept_waiting = _with_workflow([*batch.jobs, *waiting], batch.workflow_runs)
     _keep_waiting(repository, kept_waiting, batch.asked_at)
-    incoming = _incoming_runs(replace(batch, jobs=jobs))
+    workflow_runs = _first_attempts(repository, batch.check_runs)
+    incoming = _incoming_runs(replace(batch, jobs=jobs), workflow_runs)
 
-    shas = {c.sha for c in batch.commits} | {w.head_sha for w in batch.workflow_runs} | {i.sha for i in incoming}
+    shas = {c.sha for c in batch.commits} | {w.head_sha for w in batch.workflow_runs} | {run[2] for run in incoming}
     commit_ids = _commit_ids(repository, shas)
     commits = _store_commits(repository, batch.commits)
     moved = _store_branches(repository, batch)
@@ -130,7 +119,8 @@ def store(repository_id: int, batch: Batch) -> Stored:
     cells = derive.cells(repository.pk, touched)
     reordered = derive.branch_order(repository, batch.asked_at) if commits or moved or batch.branches else False
     set_aside(repository.pk, batch.rejected, batch.asked_at)
-    _store_validators(repository, batch.validators, batch.asked_at)
+    if all(check.app_slug != ACTIONS_APP or check.check_suite_id in workflow_runs for check in batch.check_runs):
+        _store_validators(repository, batch.validators, batch.asked_at)
 
     if changed or commits or moved or cells or reordered:
         repository.version += 1
@@ -164,7 +154,9 @@ def _store_repository(repository: Repository, payload: RepositoryPayload) -> boo
     before = (repository.github_id, repository.owner, repository.name, repository.html_url, repository.trunk)
     repository.github_id = payload.id
     taken = (
-        Repository.objects.filter(owner__iexact=payload.owner, name__iexact=payload.name).exclude(pk=repository.pk).exists()
+        Repository.objects.filter(owner__iexact=payload.owner, name__iexact=payload.name)
+        .exclude(pk=repository.pk)
+        .exists()
     )
     if not taken:
         repository.owner, repository.name = payload.owner, payload.name
@@ -195,7 +187,7 @@ def _store_commits(repository: Repository, payloads: Sequence[CommitPayload]) ->
     """Fill in the commits; returns how many changed. A sha never changes its content, so the fuller row wins."""
     if not payloads:
         return 0
-    rows = {}
+    rows: dict[str, tuple[Any, ...]] = {}
     for payload in payloads:
         title = payload.message.split("\n", 1)[0].strip()[:500]
         number = _PULL_NUMBER.search(title)
@@ -363,34 +355,59 @@ def _job_from_json(fields: dict[str, Any]) -> JobPayload:
     return JobPayload(**{**fields, **times, "labels": tuple(fields["labels"])})
 
 
-def _incoming_runs(batch: Batch) -> list[_Incoming]:
-    found = [
-        _Incoming(
-            RunKind.JOB, job.id, job.head_sha, job.workflow or "", job.name, job.attempt, int(job.status),
-            int(job.conclusion), job.run_id, job.created_at, job.started_at, job.completed_at, job.runner, "",
+def _first_attempts(
+    repository: Repository, checks: Sequence[CheckRunPayload]
+) -> dict[int | None, tuple[int, str, bool]]:
+    """By check suite: id and name of the workflow run whose jobs these check runs are, and whether it never ran again.
+
+    A check run does not tell its attempt, so those of a workflow run that was run again are left to be read as jobs.
+    """
+    suites = {check.check_suite_id for check in checks if check.app_slug == ACTIONS_APP}
+    if not suites:
+        return {}
+    runs = WorkflowRun.objects.filter(repository=repository, commit__sha__in={check.head_sha for check in checks})
+    found = runs.filter(check_suite_id__in=suites).values_list("check_suite_id", "pk", "workflow", "attempt")
+    return {suite: (pk, workflow, attempt == 1) for suite, pk, workflow, attempt in found}
+
+
+def _incoming_runs(batch: Batch, workflow_runs: dict[int | None, tuple[int, str, bool]]) -> list[_Incoming]:
+    job_kind = RunKind.JOB
+    found: list[_Incoming] = [
+        (
+            job.workflow, job.name, job.head_sha, job_kind.run_id(job.id), job.run_id, _text(job.created_at),
+            _text(job.started_at), _text(job.completed_at), job.attempt, job.status, job.conclusion, job.runner, "",
         )
         for job in batch.jobs
     ]  # fmt: skip
     found += [
-        _Incoming(
-            RunKind.CHECK_RUN, check.id, check.head_sha, check.app_name or check.app_slug, check.name, 1, int(check.status),
-            int(check.conclusion), None, None, check.started_at, check.completed_at, "", check.url,
+        (
+            check.app_name or check.app_slug, check.name, check.head_sha, RunKind.CHECK_RUN.run_id(check.id), None,
+            None, _text(check.started_at), _text(check.completed_at), 1, check.status, check.conclusion, "", check.url,
         )
         for check in batch.check_runs
         if check.app_slug != ACTIONS_APP
     ]  # fmt: skip
+    # A job's check run has the job's id and says less: without queue time and runner it yields to the job itself.
+    for check in batch.check_runs:
+        run_id, workflow, first = workflow_runs.get(check.check_suite_id, (0, "", False))
+        if first:
+            found.append((
+                workflow, check.name, check.head_sha, job_kind.run_id(check.id), run_id, None, _text(check.started_at),
+                _text(check.completed_at), 1, check.status, check.conclusion, "", "",
+            ))  # fmt: skip
     found += [
-        _Incoming(
-            RunKind.STATUS, status.id, status.sha, "status", status.context, 1, int(status.status), int(status.conclusion),
-            None, None, status.created_at, status.updated_at if status.conclusion else None, "", status.target_url,
+        (
+            "status", status.context, status.sha, RunKind.STATUS.run_id(status.id), None, None,
+            _text(status.created_at), _text(status.updated_at if status.conclusion else None), 1, status.status,
+            status.conclusion, "", status.target_url,
         )
         for status in batch.statuses
     ]  # fmt: skip
     # A workflow file that GitHub could not start has no job that could say so; the workflow run says it itself.
     found += [
-        _Incoming(
-            RunKind.WORKFLOW_RUN, run.id, run.head_sha, run.workflow, "startup", run.attempt, int(run.status),
-            int(run.conclusion), run.id, run.created_at, run.started_at, run.updated_at, "", "",
+        (
+            run.workflow, "startup", run.head_sha, RunKind.WORKFLOW_RUN.run_id(run.id), run.id, _text(run.created_at),
+            _text(run.started_at), _text(run.updated_at), run.attempt, run.status, run.conclusion, "", "",
         )
         for run in batch.workflow_runs
         if run.conclusion == Conclusion.STARTUP_FAILURE
@@ -398,39 +415,37 @@ def _incoming_runs(batch: Batch) -> list[_Incoming]:
     return found
 
 
+def _text(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()
+
+
 def _store_runs(
     repository: Repository, incoming: Sequence[_Incoming], commit_ids: dict[str, int]
 ) -> set[tuple[int, int]]:
     """Upsert the runs; returns (commit, configuration) of those that changed."""
-    keys = _job_names(repository, {(run.workflow, run.name) for run in incoming})
+    keys = _job_names(repository, {(run[0], run[1]) for run in incoming})
+    repeated = len({run[3] for run in incoming}) < len(incoming)
     with connection.cursor() as cursor:
-        cursor.execute(f"CREATE TEMP TABLE incoming_run ({_INCOMING_COLUMN_TYPES}) ON COMMIT DROP")
+        cursor.execute(f"CREATE TEMP TABLE incoming_run ({_COLUMN_TYPES}) ON COMMIT DROP")
         with cursor.copy(f"COPY incoming_run ({_RUN_COLUMNS}) FROM STDIN") as copy:
             for run in incoming:
-                job_name_id, configuration_id = keys[run.workflow, run.name]
-                copy.write_row(
-                    (
-                        run.github_id << 2 | run.kind, run.workflow_run_id, run.queued_at, run.started_at,
-                        run.completed_at, commit_ids[run.sha], configuration_id, job_name_id, run.attempt, run.status,
-                        run.conclusion, run.runner, run.url,
-                    )
-                )  # fmt: skip
+                copy.write_row((*run[3:], commit_ids[run[2]], *keys[run[0], run[1]]))
         cursor.execute(_MOVED_RUNS)
         touched = set(cursor.fetchall())
-        cursor.execute(_UPSERT_RUNS)
+        cursor.execute(_UPSERT_RUNS.format(source=_FURTHEST if repeated else "incoming_run"))
         touched.update(cursor.fetchall())
         cursor.execute("DROP TABLE incoming_run")
     return touched
 
 
 _RUN_COLUMNS = (
-    "id, workflow_run_id, queued_at, started_at, completed_at, commit_id, configuration_id, job_name_id,"
-    " attempt, status, conclusion, runner, url"
+    "id, workflow_run_id, queued_at, started_at, completed_at, attempt, status, conclusion, runner, url,"
+    " commit_id, job_name_id, configuration_id"
 )
-_INCOMING_COLUMN_TYPES = (
+_COLUMN_TYPES = (
     "id bigint, workflow_run_id bigint, queued_at timestamptz, started_at timestamptz, completed_at timestamptz,"
-    " commit_id int, configuration_id int, job_name_id int, attempt smallint, status smallint, conclusion smallint,"
-    " runner text, url text"
+    " attempt smallint, status smallint, conclusion smallint, runner text, url text,"
+    " commit_id int, job_name_id int, configuration_id int"
 )
 
 
@@ -452,9 +467,9 @@ _MOVED_RUNS = """
     SELECT r.commit_id, r.configuration_id FROM incoming_run i JOIN hud_run r ON r.id = i.id
     WHERE (r.commit_id, r.configuration_id) <> (i.commit_id, i.configuration_id)
 """
+_FURTHEST = f"(SELECT DISTINCT ON (id) * FROM incoming_run i ORDER BY id, {_further('i')} DESC) AS furthest"
 _UPSERT_RUNS = f"""
-    INSERT INTO hud_run ({_RUN_COLUMNS})
-    SELECT DISTINCT ON (id) {_RUN_COLUMNS} FROM incoming_run i ORDER BY id, {_further("i")} DESC
+    INSERT INTO hud_run ({_RUN_COLUMNS}) SELECT {_RUN_COLUMNS} FROM {{source}}
     ON CONFLICT (id) DO UPDATE SET
         workflow_run_id = excluded.workflow_run_id, queued_at = excluded.queued_at, started_at = excluded.started_at,
         completed_at = excluded.completed_at, commit_id = excluded.commit_id,
@@ -466,7 +481,9 @@ _UPSERT_RUNS = f"""
 
 
 def _job_names(repository: Repository, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, int]]:
-    """(job name id, configuration id) of each (workflow, name as given); new ones get a configuration, slot and group."""
+    """(job name id, configuration id) of each (workflow, name as given); new ones get a configuration, slot and
+    group.
+    """
     found = _known_job_names(repository, wanted)
     missing = sorted(wanted - found.keys())
     if missing:
@@ -493,9 +510,7 @@ def _job_names(repository: Repository, wanted: set[tuple[str, str]]) -> dict[tup
     return found
 
 
-def _known_job_names(
-    repository: Repository, wanted: set[tuple[str, str]]
-) -> dict[tuple[str, str], tuple[int, int]]:
+def _known_job_names(repository: Repository, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, int]]:
     workflows, given = [w for w, _ in wanted], [name for _, name in wanted]
     with connection.cursor() as cursor:
         cursor.execute(

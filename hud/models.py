@@ -114,7 +114,9 @@ class GroupRule(models.Model):
 
 
 class Configuration(models.Model):
-    """A grid column: a workflow plus a normalised job name (see `hud.names`). `slot` is its byte in every commit's cells."""
+    """A grid column: a workflow plus a normalised job name (see `hud.names`). `slot` is its byte in every commit's
+    cells.
+    """
 
     id = models.AutoField(primary_key=True)
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, db_index=False)
@@ -204,7 +206,9 @@ class Run(models.Model):
     status = models.SmallIntegerField()
     conclusion = models.SmallIntegerField()
     runner = models.CharField(max_length=200, blank=True)
-    url = models.CharField(max_length=1000, blank=True, help_text="Empty for jobs, whose address follows from their ids.")
+    url = models.CharField(
+        max_length=1000, blank=True, help_text="Empty for jobs, whose address follows from their ids."
+    )
 
     class Meta:
         indexes = [models.Index(fields=["commit", "configuration"], name="run_cell")]
@@ -269,7 +273,9 @@ class SetAside(models.Model):
 
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, null=True)
     kind = models.CharField(max_length=30)
-    key = models.CharField(max_length=64, unique=True, help_text="Hash of kind and payload: repeats are counted, not added.")
+    key = models.CharField(
+        max_length=64, unique=True, help_text="Hash of kind and payload: repeats are counted, not added."
+    )
     reason = models.CharField(max_length=500)
     payload = models.TextField(help_text="What was sent, cut to 10,000 characters.")
     times = models.PositiveIntegerField(default=1)

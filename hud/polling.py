@@ -1,11 +1,13 @@
 """What is asked of GitHub, when, and what is done with the answers. The answers themselves are stored by `hud.ingest`.
 
-Each kind of `SyncKind` is a function below that reads pages and stores each one before it asks for the next. `poll` runs
-one of them for one repository, never two of the same at once, and writes down how it went: that is what `/status` shows.
+Each kind of `SyncKind` is a function below that reads pages and stores each one before it asks for the next. `poll`
+runs one of them for one repository, never two of the same at once, and writes down how it went: that is what `/status`
+shows.
 
-What keeps the number of counted requests low: a branch is asked for its head only (unchanged: free); commits are walked by
-sha from a new head to a known one; workflow runs are read newest first, unfiltered, to where the last poll began; jobs are
-asked for only while their attempt runs, and once more after it ended; everything carries its validator.
+What keeps the number of counted requests low: a branch is asked for its head only (unchanged: free); commits are
+walked by sha from a new head to a known one; workflow runs are read newest first, unfiltered, to where the last poll
+began; jobs are asked for only while their attempt runs, and once more after it ended; everything carries its
+validator.
 """
 
 from __future__ import annotations
@@ -15,29 +17,30 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from hud import ingest
 from hud.ingest import ACTIONS_APP, Batch
-from hud.models import Branch, BranchCommit, Commit, Repository, SyncedPage, SyncKind, SyncState, WorkflowRun
+from hud.models import Branch, BranchCommit, Commit, Repository, Run, SyncedPage, SyncKind, SyncState, WorkflowRun
 from project.github import errors, factory
 from project.github.budget import Priority
 from project.github.client import Client, Page, RepoRef, Validator
-from project.github.payloads import CheckRunPayload, JobPayload, StatusPayload, WorkflowRunPayload
+from project.github.payloads import Status, WorkflowRunPayload
 
 log = logging.getLogger(__name__)
 
-# Trunk is to be never older than a minute: asked every 45 s, a slow answer still arrives in time.
+# Trunk is to be never older than a minute: asked every 50 s, a slow answer still arrives in time.
 INTERVALS = {
     SyncKind.REPOSITORY: timedelta(minutes=10),
     SyncKind.BRANCHES: timedelta(minutes=10),
     SyncKind.COMMITS: timedelta(seconds=30),
-    SyncKind.WORKFLOW_RUNS: timedelta(seconds=45),
-    SyncKind.JOBS: timedelta(seconds=45),
-    SyncKind.CHECKS: timedelta(seconds=45),
+    SyncKind.WORKFLOW_RUNS: timedelta(seconds=50),
+    SyncKind.JOBS: timedelta(seconds=50),
+    SyncKind.CHECKS: timedelta(seconds=50),
     SyncKind.BACKFILL: timedelta(seconds=10),
 }
 LONGEST_PAUSE = timedelta(hours=1)
@@ -45,7 +48,7 @@ LONGEST_PAUSE = timedelta(hours=1)
 SLICE = timedelta(seconds=20)
 SWEEP_EVERY = timedelta(minutes=10)
 SWEEP_COMMITS = 50  # what the first page of the grid shows
-LIVELY = timedelta(hours=6)  # commits younger than this are asked for checks and statuses at every poll
+YOUNG = timedelta(hours=1)  # commits younger than this are asked for checks and statuses at every poll
 QUIET = timedelta(days=2)  # older ones are asked no more, except by the backfill
 LONGEST_WALK = 2_000  # commits from a new head back to a known one
 FORGET_PAGES_AFTER = timedelta(days=14)
@@ -84,12 +87,12 @@ class _Poll:
     def out_of_time(self) -> bool:
         return time.monotonic() > self._until
 
-    def store(self, page: Page[object], **content: object) -> None:
+    def store(self, page: Page[Any], **content: Any) -> None:
         """Store what a page brought, with its validator. An unchanged page brings nothing."""
         if page.not_modified:
             return
         validators = [page.validator] if page.validator else []
-        batch = Batch(asked_at=page.fetched_at, rejected=page.rejected, validators=validators, **content)  # type: ignore[arg-type]
+        batch = Batch(asked_at=page.fetched_at, rejected=page.rejected, validators=validators, **content)
         ingest.store(self.repository.pk, batch)
 
     def watched_branches(self) -> list[str]:
@@ -98,22 +101,23 @@ class _Poll:
 
 def due(now: datetime) -> list[tuple[int, str]]:
     """(repository id, kind) of every poll whose time has come, the most overdue first."""
-    states = {
-        (state.repository_id, state.kind): state for state in SyncState.objects.filter(repository__active=True)
-    }
+    states = {(state.repository_id, state.kind): state for state in SyncState.objects.filter(repository__active=True)}
     waiting = []
     for pk in Repository.objects.filter(active=True).values_list("pk", flat=True):
         for kind in SyncKind:
             state = states.get((pk, kind))
             if state is None or state.due_at is None or state.due_at <= now:
-                waiting.append((state.due_at if state and state.due_at else datetime.min.replace(tzinfo=now.tzinfo), pk, kind))
+                waiting.append(
+                    (state.due_at if state and state.due_at else datetime.min.replace(tzinfo=now.tzinfo), pk, kind)
+                )
     return [(pk, kind.value) for _, pk, kind in sorted(waiting, key=lambda one: (one[0], one[1]))]
 
 
 def poll(repository_id: int, kind: str, *, now: datetime | None = None, client: Client | None = None) -> str:
     """Poll one kind of one repository if it is due and nobody else is at it. Returns how it went, in a word or two.
 
-    What goes wrong is written on its `SyncState` in words, and the next try is put off: longer each time, at most an hour.
+    What goes wrong is written on its `SyncState` in words, and the next try is put off: longer each time, at most an
+    hour.
     """
     now = now or timezone.now()
     with _only_one(repository_id, kind) as mine:
@@ -172,7 +176,7 @@ def _only_one(repository_id: int, kind: str) -> Iterator[bool]:
 
 def _poll_repository(turn: _Poll) -> None:
     page = turn.client.repository(turn.ref.owner, turn.ref.name)
-    turn.store(page, repository=page.items[0] if page.items else None)  # type: ignore[arg-type]
+    turn.store(page, repository=page.items[0] if page.items else None)
     SyncedPage.objects.filter(repository=turn.repository, seen_at__lt=turn.now - FORGET_PAGES_AFTER).delete()
 
 
@@ -212,7 +216,7 @@ def _poll_commits(turn: _Poll) -> None:
             head = known.head_sha if known else None
         if head:
             _walk(turn, name, head)
-        turn.store(page, branches=page.items)  # type: ignore[arg-type]
+        turn.store(page, branches=page.items)
     if missing:
         # The full list decides whether they are deleted; it need not wait for its own time.
         SyncState.objects.filter(repository=turn.repository, kind=SyncKind.BRANCHES).update(due_at=turn.now)
@@ -288,15 +292,19 @@ def _newest_commits(turn: _Poll, count: int) -> list[int]:
 
 
 def _poll_jobs(turn: _Poll) -> None:
-    """The jobs of every workflow run that has not ended, or has ended since its jobs were last read. Newest first."""
-    open_runs = (
-        WorkflowRun.objects.filter(repository=turn.repository)
-        .filter(Q(jobs_fetched_attempt__lt=F("attempt")))
-        .exclude(commit__runs_listed_at=None)
-        .order_by("-created_at")
-    )
-    left = open_runs.count()
-    for run in open_runs.iterator(chunk_size=200):
+    """Jobs of workflow runs that have ended, for good; of re-runs while they run; and whether a run has ended.
+
+    While a first attempt runs, its jobs are followed through the check runs of its commit (`_poll_checks`): a hundred
+    of them share a page there, where each workflow run would have a page of its own here.
+    """
+    unread = WorkflowRun.objects.filter(repository=turn.repository, jobs_fetched_attempt__lt=F("attempt"))
+    unread = unread.exclude(commit__runs_listed_at=None).order_by("-created_at")
+    followed = Q(attempt=1) & ~Q(status=Status.COMPLETED)
+    for run in unread.filter(followed & _jobs_have_ended()).iterator(chunk_size=200):
+        page = turn.client.workflow_run(turn.ref, run.pk)
+        turn.store(page, workflow_runs=page.items)
+    left = unread.exclude(followed).count()
+    for run in unread.exclude(followed).iterator(chunk_size=200):
         if turn.out_of_time:
             turn.behind = f"jobs of {left} workflow runs"
             return
@@ -304,65 +312,68 @@ def _poll_jobs(turn: _Poll) -> None:
         left -= 1
 
 
+def _jobs_have_ended() -> Q:
+    """Workflow runs that have jobs, none of them pending: the run itself may have ended too, or be about to go on."""
+    jobs = Run.objects.filter(
+        commit_id=OuterRef("commit_id"), workflow_run_id=OuterRef("pk"), attempt=OuterRef("attempt")
+    )
+    return Q(Exists(jobs)) & ~Q(Exists(jobs.filter(status__lt=Status.COMPLETED)))
+
+
 def _read_jobs(turn: _Poll, run: WorkflowRun, priority: Priority) -> None:
     """Read all attempts that are not yet read for good, then the run itself if its jobs have all ended."""
     try:
         for attempt in range(run.jobs_fetched_attempt + 1, run.attempt + 1):
-            over = run.status == 9 or attempt < run.attempt
-            ended = _read_attempt(turn, run, attempt, priority)
+            over = run.status == Status.COMPLETED or attempt < run.attempt
+            for page in turn.client.attempt_jobs(turn.ref, run.pk, attempt, priority=priority):
+                turn.store(page, jobs=page.items)
             if over:
                 ingest.store(turn.repository.pk, Batch(asked_at=turn.now, jobs_complete=[(run.pk, attempt)]))
-        if not over and ended:
-            page = turn.client.workflow_run(turn.ref, run.pk, priority=priority)
-            turn.store(page, workflow_runs=page.items)
+        if run.status != Status.COMPLETED and WorkflowRun.objects.filter(_jobs_have_ended(), pk=run.pk).exists():
+            answer = turn.client.workflow_run(turn.ref, run.pk, priority=priority)
+            turn.store(answer, workflow_runs=answer.items)
     except (errors.NotFound, errors.Gone):
         # Deleted on GitHub, or its jobs have expired: what is known of it stays, and it is not asked again.
         ingest.store(turn.repository.pk, Batch(asked_at=turn.now, jobs_complete=[(run.pk, run.attempt)]))
 
 
-def _read_attempt(turn: _Poll, run: WorkflowRun, attempt: int, priority: Priority) -> bool:
-    """Returns whether every job of the attempt has ended, as far as this reading could tell (unchanged pages cannot)."""
-    jobs: list[JobPayload] = []
-    unchanged = False
-    for page in turn.client.attempt_jobs(turn.ref, run.pk, attempt, priority=priority):
-        turn.store(page, jobs=page.items)
-        jobs += page.items
-        unchanged |= page.not_modified
-    if unchanged:
-        from hud.models import Run
-
-        return not Run.objects.filter(
-            commit_id=run.commit_id, workflow_run_id=run.pk, attempt=attempt, status__lt=9
-        ).exists()
-    return bool(jobs) and all(job.status == 9 for job in jobs)
-
-
 def _poll_checks(turn: _Poll) -> None:
-    """Check runs of other apps, and commit statuses, of commits that are young enough to still change."""
-    commits = Commit.objects.filter(
-        pk__in=_newest_commits(turn, SWEEP_COMMITS), committed_at__gt=turn.now - QUIET
-    ).order_by("-committed_at")
+    """Check runs and statuses of the newest commits: jobs as they go, and what other apps say.
+
+    Commits that are young, or have a workflow run that has not ended, are asked at every poll; those of the last two
+    days now and then, for other apps may take their time.
+    """
+    running = WorkflowRun.objects.filter(commit=OuterRef("pk"), attempt=1, status__lt=Status.COMPLETED)
+    newest = Commit.objects.filter(pk__in=_newest_commits(turn, SWEEP_COMMITS), committed_at__gt=turn.now - QUIET)
     sweep = turn.state.cursor == "" or datetime.fromisoformat(turn.state.cursor) < turn.now - SWEEP_EVERY
-    for commit in commits:
-        if commit.committed_at and (sweep or commit.committed_at > turn.now - LIVELY):
-            _read_checks(turn, commit.sha, Priority.NORMAL)
+    for commit in newest.annotate(running=Exists(running)).order_by("-committed_at"):
         if turn.out_of_time:
+            turn.behind = "checks of older commits"
             return
+        if commit.running or (commit.committed_at and commit.committed_at > turn.now - YOUNG):
+            for page in turn.client.commit_check_runs(turn.ref, commit.sha):
+                turn.store(page, check_runs=page.items)
+            _read_statuses(turn, commit.sha, Priority.NORMAL)
+        elif sweep:
+            _read_other_checks(turn, commit.sha, Priority.NORMAL)
+            _read_statuses(turn, commit.sha, Priority.NORMAL)
     if sweep:
         turn.state.cursor = turn.now.isoformat()
 
 
-def _read_checks(turn: _Poll, sha: str, priority: Priority) -> None:
-    statuses: Iterator[Page[StatusPayload]] = turn.client.statuses(turn.ref, sha, priority=priority)
-    for page in statuses:
+def _read_statuses(turn: _Poll, sha: str, priority: Priority) -> None:
+    for page in turn.client.statuses(turn.ref, sha, priority=priority):
         turn.store(page, statuses=page.items)
+
+
+def _read_other_checks(turn: _Poll, sha: str, priority: Priority) -> None:
+    """Check runs of all apps but Actions, by way of the suites: cheap where Actions has hundreds."""
     for suites in turn.client.check_suites(turn.ref, sha, priority=priority):
         for suite in suites.items:
             if suite.app_slug == ACTIONS_APP:
                 continue
-            runs: Iterator[Page[CheckRunPayload]] = turn.client.suite_check_runs(turn.ref, suite.id, priority=priority)
-            for found in runs:
-                turn.store(found, check_runs=found.items)
+            for page in turn.client.suite_check_runs(turn.ref, suite.id, priority=priority):
+                turn.store(page, check_runs=page.items)
         turn.store(suites)  # its validator, once what it led to is stored
 
 
@@ -380,7 +391,8 @@ def _poll_backfill(turn: _Poll) -> None:
             turn.store(page, workflow_runs=page.items)
         for run in WorkflowRun.objects.filter(commit=commit, jobs_fetched_attempt__lt=F("attempt")):
             _read_jobs(turn, run, Priority.LOW)
-        _read_checks(turn, commit.sha, Priority.LOW)
+        _read_other_checks(turn, commit.sha, Priority.LOW)
+        _read_statuses(turn, commit.sha, Priority.LOW)
         Commit.objects.filter(pk=commit.pk).update(runs_listed_at=turn.now)
     _tell_progress(turn, total, 0)
 

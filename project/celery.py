@@ -14,7 +14,7 @@ from typing import Any
 import redis
 from celery import Celery
 from celery.platforms import SecurityWarning
-from celery.signals import setup_logging, worker_process_init
+from celery.signals import setup_logging, worker_process_init, worker_ready
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")  # before settings are first used, below
@@ -41,6 +41,14 @@ def heartbeat() -> None:
 def _use_our_logging(**_: Any) -> None:
     # Being connected is what keeps Celery from setting up its own.
     logging.config.dictConfig(settings.LOGGING)
+
+
+@worker_ready.connect
+def _begin_at_once(**_: Any) -> None:
+    # Beat's first tick comes an interval after its start. A page that fills should not wait for that.
+    for entry in settings.CELERY_BEAT_SCHEDULE.values():
+        options: Any = entry["options"]
+        app.send_task(entry["task"], **options)
 
 
 @worker_process_init.connect

@@ -200,8 +200,12 @@ CELERY_TASK_TIME_LIMIT = 300
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 600}  # must exceed the longest task, or it would run twice
 CELERY_WORKER_CONCURRENCY = env.number("ARBORIST_WORKER_CONCURRENCY", 2, least=1, most=64)
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# With REMAP_SIGTERM=SIGQUIT a stopping worker gives its tasks so long, then hands what is unfinished back to the queue.
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = env.number(
+    "ARBORIST_WORKER_STOP_SECONDS", 4 if EMBEDDED else 30, least=0, most=600
+)
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
-CELERY_BEAT_SCHEDULE = {
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     # `expires`: ticks that found no worker must not pile up and run all at once when one comes back.
     "poll-due": {"task": "hud.tasks.poll_due", "schedule": 10.0, "options": {"expires": 10}},
     "heartbeat": {"task": "project.celery.heartbeat", "schedule": 15.0, "options": {"expires": 15}},
@@ -231,9 +235,11 @@ LOGGING = {
         "uvicorn.error": _quiet if EMBEDDED else _plain,
         "uvicorn.access": _quiet,
         "celery": _quiet if EMBEDDED else _plain,
+        "kombu": _quiet,
         "celery.beat": _quiet,  # it would say every ten seconds that it polls
         "celery.worker.strategy": _quiet,  # and this one that it received the poll
         "celery.app.trace": _quiet,
+        "project.github": _quiet if EMBEDDED else _plain,  # a line a request
         "urllib3": _quiet,
         "psycopg.pool": _quiet,
     },

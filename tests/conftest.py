@@ -18,6 +18,7 @@ import django
 import pytest
 
 from project.embedded.environment import prepare
+from tests.chromium import CHROMIUM_ARGUMENTS, chromium_path
 
 # A developer's own configuration must not decide what the tests see.
 for _name in [name for name in os.environ if name.startswith("ARBORIST_") and name != "ARBORIST_EMBEDDED"]:
@@ -111,24 +112,6 @@ def free_port() -> Callable[[], int]:
 
 
 # -- browser ----------------------------------------------------------------------------------------------------------
-
-CHROMIUM_ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-def chromium_path() -> str | None:
-    """The system's Chromium, or $CHROMIUM."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:

@@ -177,11 +177,13 @@ def main() -> None:
     parser.add_argument("--not-durable", action="store_true", help="Data that may be lost with the machine: tests.")
     arguments = parser.parse_args()
     where = places.find(arguments.var_dir)
-    if acquire(where) is None:
+    lock = acquire(where)
+    if lock is None:
         return
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the commands decide when it ends
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    Keeper(where, durable=not arguments.not_durable).run()
+    with lock:
+        Keeper(where, durable=not arguments.not_durable).run()
 
 
 if __name__ == "__main__":

@@ -92,13 +92,14 @@ def _find(var_dir: Path) -> Places:
         known = {}
     password = known.get("password") or secrets.token_urlsafe(24)
     socket_dir = Path(known.get("socket_dir") or "/nonexistent")
-    if not _is_ours(socket_dir):
+    # A var directory that was copied with its repository must not lead to the servers of the original.
+    if known.get("var_dir", str(var_dir)) != str(var_dir) or not _is_ours(socket_dir):
         parent = tempfile.gettempdir()
         socket_dir = Path(tempfile.mkdtemp(prefix="arborist-", dir=parent if len(parent) < 60 else "/tmp"))
         if os.geteuid() == 0:
             socket_dir.chmod(0o711)
     places = Places(var_dir, socket_dir, password)
-    now = {"socket_dir": str(socket_dir), "password": password}
+    now = {"var_dir": str(var_dir), "socket_dir": str(socket_dir), "password": password}
     if now != known:
         write_private(path, json.dumps(now, indent=1))
     return places

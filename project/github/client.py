@@ -108,7 +108,9 @@ class _Shape(Generic[T]):
             if isinstance(data, dict):
                 return [data]
             raise BadAnswer(asked, f"a {self.kind} should be a JSON object")
-        found = data.get(self.field) if self.field and isinstance(data, dict) else data
+        found = data
+        if self.field:
+            found = data.get(self.field) if isinstance(data, dict) else None
         if isinstance(found, list):
             return found
         raise BadAnswer(asked, f"there is no list of {self.kind}s in it")

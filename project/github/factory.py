@@ -6,6 +6,8 @@ from typing import Final
 import redis as redis_client
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from .budget import Budget
 from .client import Client, Validators
@@ -47,8 +49,11 @@ def _for_this_process() -> tuple[TokenSource, Budget]:
     parts = _parts.get(key)
     if parts is None:
         _parts.clear()
-        # Short time-outs: the budget would rather go on by itself than wait for Redis.
-        redis = redis_client.Redis.from_url(settings.REDIS_URL, socket_timeout=1.0, socket_connect_timeout=1.0)
+        # Short time-outs and no patience: the budget would rather go on by itself than wait for Redis. The one
+        # retry is for connections that went stale.
+        redis = redis_client.Redis.from_url(
+            settings.REDIS_URL, socket_timeout=1.0, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 1)
+        )
         token = _token(redis)
         parts = _parts[key] = token, Budget(token.credential(), redis)
     return parts

@@ -402,8 +402,9 @@ def parse_many(parse: Callable[[object], T], items: Iterable[object], kind: str)
 
 def reject(kind: str, item: object, error: PayloadError) -> Rejected:
     """The record of a payload that cannot be used, naming it by its id or sha if it has one."""
-    name = as_dict(item).get("id") or as_dict(item).get("sha")
-    called = f"{kind} {name}" if isinstance(name, int | str) and len(repr(name)) < 70 else kind
+    known = as_dict(item)
+    name = optional_id(known.get("id")) or read_text(known.get("sha"), LOGIN_LENGTH)
+    called = f"{kind} {name}" if name else kind
     reason = f"{called}: {error.where} {error.what}" if error.where else f"{called} {error.what}"
     return Rejected(kind, clean(reason, NAME_LENGTH), _json_text(item))
 

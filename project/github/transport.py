@@ -157,7 +157,7 @@ class Transport:
         if etag:
             headers["If-None-Match"] = etag
         started = time.monotonic()
-        status, failure = 0, ""
+        status, failure, senseless = 0, "", False
         try:
             with (self._session or process_session()).get(
                 url,
@@ -171,6 +171,9 @@ class Transport:
                 body = _body(response, asked, started)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             failure = _failure(error)
+        except ValueError:
+            # requests looks at a Location even if told not to follow it, and trips over some.
+            senseless = True
         finally:
             log.info(
                 "github request",
@@ -186,6 +189,8 @@ class Transport:
         if failure:
             # Here and not in the handler: the original error holds the request, and that holds the token.
             raise Unreachable(asked, failure, tries)
+        if senseless:
+            raise BadAnswer(asked, "it redirects to nowhere, or its headers make no sense")
         return _Raw(status, response.headers, body, url)
 
     # -- what came back --------------------------------------------------------------------------------------

@@ -16,7 +16,17 @@ from hypothesis import strategies as st
 
 from hud import derive, ingest
 from hud.cells import Outcome
-from hud.models import Branch, BranchCommit, Commit, CommitCells, Configuration, Repository, Run, WaitingJob, WorkflowRun
+from hud.models import (
+    Branch,
+    BranchCommit,
+    Commit,
+    CommitCells,
+    Configuration,
+    Repository,
+    Run,
+    WaitingJob,
+    WorkflowRun,
+)
 from project.github.payloads import (
     BranchPayload,
     CheckRunPayload,
@@ -54,7 +64,7 @@ def commit(n: int) -> CommitPayload:
 def workflow_run(id: int, sha: str, status: Status, conclusion=Conclusion.NONE, attempt=1, at=5, name="pull"):
     return WorkflowRunPayload(
         id, name, ".github/workflows/pull.yml", "push", sha, "main", 1, attempt, status, conclusion, minutes(5),
-        minutes(at), minutes(5), 9, "ash", "",
+        minutes(at), minutes(5), 9000 + id, "ash", "",
     )  # fmt: skip
 
 
@@ -92,7 +102,12 @@ EVENTS = [
     CheckRunPayload(31, "coverage", "meter", "Meter", SHAS[3], B, Conclusion.NONE, minutes(6), None, "", 8),
     CheckRunPayload(31, "coverage", "meter", "Meter", SHAS[3], D, OK, minutes(6), minutes(9), "", 8),
     CheckRunPayload(31, "coverage", "meter", "Meter", SHAS[3], B, Conclusion.NONE, minutes(20), None, "", 8),
-    CheckRunPayload(32, "anything", "github-actions", "GitHub Actions", SHAS[3], D, OK, minutes(6), minutes(9), "", 8),
+    # Actions tells its jobs as check runs too: these are jobs 21 and 24, and one of a workflow run that was lost
+    CheckRunPayload(21, "win / build", "github-actions", "GitHub Actions", SHAS[2], B, Conclusion.NONE, minutes(6), None,
+                    "", 9002),
+    CheckRunPayload(24, "bsd / build", "github-actions", "GitHub Actions", SHAS[2], D, OK, minutes(6), minutes(8), "", 9002),
+    job(24, "bsd / build", D, OK, run=2, sha=SHAS[2], end=8, workflow="trunk"),
+    CheckRunPayload(32, "any", "github-actions", "GitHub Actions", SHAS[3], D, OK, minutes(6), minutes(9), "", 8),
     StatusPayload(41, "ci/legacy", "pending", B, Conclusion.NONE, SHAS[3], "", minutes(6), minutes(6)),
     StatusPayload(42, "ci/legacy", "failure", D, BAD, SHAS[3], "", minutes(8), minutes(8)),
 ]  # fmt: skip
@@ -169,7 +184,8 @@ def test_what_is_stored_is_what_was_said(expected):
     assert expected["order"] == SHAS[::-1]
     assert expected["cells"] == {
         SHAS[1]: {"pull / linux / test (default)": "FLAKY"},
-        SHAS[2]: {"trunk / win / build": "FAILED", "trunk / mac / build": "OVERDUE"},
+        SHAS[2]: {"trunk / win / build": "FAILED", "trunk / mac / build": "OVERDUE",
+                  "trunk / bsd / build": "PASSED"},
         SHAS[3]: {"broken / startup": "FAILED", "Meter / coverage": "RUNNING", "status / ci/legacy": "FAILED"},
     }
     assert expected["waiting"] == [3]

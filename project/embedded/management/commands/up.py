@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import importlib
 import os
 import socket
 import subprocess
@@ -24,6 +23,7 @@ from project.embedded.environment import embedded_names
 from project.embedded.processes import StartError
 from project.embedded.servers import Servers
 from project.embedded.supervisor import Service, Supervisor
+from project.simulator.catalogue import CATALOGUES
 
 SIMULATOR_PORT = 8010
 ANSWER_SECONDS = 60.0
@@ -133,7 +133,8 @@ def _simulated_github(supervisor: Supervisor, env: dict[str, str]) -> dict[str, 
     supervisor.start(Service("github", command, env, foundation=True))
     return {
         "ARBORIST_GITHUB_API_URL": f"http://127.0.0.1:{port}",
-        "ARBORIST_REPOSITORIES": importlib.import_module("project.simulator").DEFAULT_REPOSITORY,
+        "ARBORIST_GITHUB_TOKEN": "token-for-the-simulated-github",  # any will do; without one it is as stingy as GitHub
+        "ARBORIST_REPOSITORIES": CATALOGUES["default"].full_name,
     }
 
 
@@ -167,7 +168,7 @@ def _services(env: dict[str, str]) -> list[Service]:
     env = env | {"FORKED_BY_MULTIPROCESSING": "1"} if sys.platform == "darwin" else env
     return [
         Service("web", [sys.executable, "-m", *web], env),
-        Service("worker", [sys.executable, "-m", *worker], env),
+        Service("worker", [sys.executable, "-m", *worker], env | {"REMAP_SIGTERM": "SIGQUIT"}),  # see settings
         Service("beat", [sys.executable, "-m", *beat], env),
     ]
 

@@ -1,0 +1,63 @@
+"""The head of the grid's table, as HTML: built once for a set of columns, then kept."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from html import escape
+from typing import NamedTuple
+from urllib.parse import quote
+
+from hud.address import Address
+from hud.layout import Kept, Shape
+
+HEADERS = Kept(32)
+
+
+class Header(NamedTuple):
+    """`middles[i]` is what stands between the sha in a link of column i and the sha in its label."""
+
+    columns: str
+    names: str
+    counts: str
+    key: str
+    middles: list[str]
+
+
+def of(shape: Shape, address: Address, path: str) -> Header:
+    """The header for these columns in this view. A `Shape` is itself kept, so its identity stands for its columns."""
+    key = (shape, address.query(at="", page=1), path)
+    return HEADERS.get(key, lambda: _build(shape, address, path))
+
+
+def _build(shape: Shape, address: Address, path: str) -> Header:
+    columns, names, counts, middles = [], [], [], []
+    skip = 0
+    for column in shape.columns:
+        name, key = escape(column.name), quote(column.key)
+        middles.append(f'/{key}" data-g="{name}" aria-label="{name}, ')
+        columns.append("<col class=k>" if not column.single else '<col class="k mem">')
+        toggle = ""
+        if len(column.members) > 1:
+            toggle = escape(path + address.query(open=address.toggled(column.group.slug), at=""))
+        label = escape(column.members[0].label if column.single else column.group.name)
+        title = escape(column.members[0].full_name) if len(column.members) == 1 else name
+        mark = " class=mem" if column.single else " class=exp" if column.unfolded else ""
+        inner = f'<a href="{toggle}" tabindex=-1><bdi>{label}</bdi></a>' if toggle else f"<span><bdi>{label}</bdi></span>"
+        names.append(f'<th scope=col{mark} data-c="{key}" data-n="{name}" title="{title}">{inner}')
+        if skip:
+            skip -= 1
+        elif column.unfolded:
+            skip = len(column.members)
+            counts.append(
+                f'<th scope=colgroup class=open colspan={skip + 1}><a href="{toggle}" aria-expanded=true data-open='
+                f'"{escape(column.group.slug)}"><span><bdi>{name}</bdi> · {len(column.members)}</span></a>'
+            )
+        elif toggle:
+            counts.append(
+                f'<th scope=col><a href="{toggle}" aria-expanded=false data-open="{escape(column.group.slug)}" '
+                f'aria-label="Show the {len(column.members)} configurations of {name}">{len(column.members)}</a>'
+            )
+        else:
+            counts.append("<th scope=col>1")
+    head = "".join(names)
+    return Header("".join(columns), head, "".join(counts), blake2b(head.encode(), digest_size=6).hexdigest(), middles)

@@ -1,0 +1,68 @@
+"""Where “Go to commit, PR, job or person” leads."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from urllib.parse import quote
+
+from hud.address import Address
+from hud.models import BranchCommit, Commit, Configuration
+from hud.places import Place, page_of
+
+_SHA = re.compile(r"[0-9a-f]{4,40}")
+_PR = re.compile(r"(#?)([0-9]{1,9})")
+
+
+def find(place: Place, address: Address, wanted: str) -> str | None:
+    """The address of what was typed; None if nothing is known by that name. The view that the person had is kept."""
+    wanted = wanted.rstrip("/").rpartition("/")[2] if wanted.startswith("http") else wanted
+    address = replace(address, at="", page=1)
+    pr = _PR.fullmatch(wanted)
+    if pr:
+        found = _pull_request(place, address, int(pr[2]))
+        if found or pr[1]:
+            return found
+    sha = wanted.lower()
+    if _SHA.fullmatch(sha):
+        found = _commit(place, address, sha)
+        if found:
+            return found
+    login = wanted.removeprefix("@")
+    if login and _is_author(place, login):
+        return place.path + replace(address, author=login).query()
+    if wanted and not wanted.startswith("@") and _is_job(place, wanted):
+        return place.path + replace(address, q=wanted, regex=False).query()
+    return None
+
+
+def _commit(place: Place, address: Address, sha: str) -> str | None:
+    on_page = page_of(place.branch_id, sha) if place.branch_id else None
+    if on_page:
+        full, page = on_page
+        # The author's name would hide other people's commits, and the commit with them.
+        return place.path + replace(address, at=full[:10], page=page, author="").query() + "#" + full
+    known = Commit.objects.filter(repository=place.repository, sha__startswith=sha).values_list("sha", flat=True).first()
+    return f"{place.base}/commit/{quote(known)}" if known else None
+
+
+def _pull_request(place: Place, address: Address, number: int) -> str | None:
+    on_branch = BranchCommit.objects.filter(branch_id=place.branch_id, commit__pr_number=number).order_by("-position")
+    sha = on_branch.values_list("commit__sha", flat=True).first()
+    if sha is None:
+        elsewhere = Commit.objects.filter(repository=place.repository, pr_number=number)
+        sha = elsewhere.values_list("sha", flat=True).first()
+    return _commit(place, address, sha) if sha else None
+
+
+def _is_author(place: Place, login: str) -> bool:
+    return BranchCommit.objects.filter(branch_id=place.branch_id, commit__author_login__iexact=login).exists()
+
+
+def _is_job(place: Place, text: str) -> bool:
+    configurations = Configuration.objects.filter(repository=place.repository)
+    return (
+        configurations.filter(name__icontains=text).exists()
+        or configurations.filter(workflow__icontains=text).exists()
+        or configurations.filter(group__icontains=text).exists()
+    )

@@ -1,0 +1,80 @@
+"""What a person waits for: the page painted in headless Chromium, and how much of it a refresh touches."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+from playwright.sync_api import Page, sync_playwright
+
+from hud.cells import Outcome
+from hud.models import BranchCommit, CommitCells, Repository
+from tests.chromium import CHROMIUM_ARGUMENTS, chromium_path
+
+from . import world
+from .serving import running_site
+from .table import Row
+
+# From the start of navigation to the frame after the first one in which the whole table stands.
+PAINTED = (
+    """() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now()))))"""
+)
+EMPTY = "data:text/html,<title>nothing</title>"
+
+
+def _painted(page: Page, url: str) -> float:
+    page.goto(url, wait_until="load")
+    return float(page.evaluate(PAINTED))
+
+
+def _touched(page: Page, change: Any) -> int:
+    """How many cells a refresh touches."""
+    page.evaluate(
+        """() => {
+            window.touched = new Set();
+            new MutationObserver(all => all.forEach(one => {
+                const node = one.target.nodeType === 1 ? one.target : one.target.parentElement;
+                const cell = node && node.closest("tbody td");
+                if (cell) window.touched.add(cell);
+            })).observe(document.querySelector("table tbody").parentElement,
+                        {subtree: true, childList: true, attributes: true, characterData: true});
+        }"""
+    )
+    change()
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_function("window.touched.size >= 3", timeout=15_000)
+    page.wait_for_timeout(500)
+    return int(page.evaluate("window.touched.size"))
+
+
+def _change_three_cells(repository: Repository) -> None:
+    places = BranchCommit.objects.filter(branch__repository=repository).order_by("-position")[3:6]
+    for place in places:
+        row = CommitCells.objects.get(commit_id=place.commit_id)
+        cells = bytearray(row.cells)
+        slot = next(n for n, code in enumerate(cells) if code == Outcome.PASSED and n > 20)
+        cells[slot] = Outcome.SKIPPED
+        CommitCells.objects.filter(pk=row.pk).update(cells=bytes(cells))
+    Repository.objects.filter(pk=repository.pk).update(version=repository.version + 1)
+
+
+def measure() -> list[Row]:
+    """The table's rows about the browser."""
+    world.clear()
+    repository = world.make(commits=400, configurations=1000)
+    with running_site() as site, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_ARGUMENTS)
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        at = f"{site}/hud/{repository}/main"
+        floor = median([_painted(page, f"{site}/healthz") for _ in range(5)])
+        grouped = median([_painted(page, f"{at}?n={n}") for n in range(7)])
+        expanded = median([_painted(page, f"{at}?open=*&n={n}") for n in range(7)])
+        _painted(page, f"{at}?open=*")
+        touched = _touched(page, lambda: _change_three_cells(repository))
+        browser.close()
+    note = f"an almost empty page takes {floor:.0f} ms"
+    return [
+        Row("browser: 50 × 1000 expanded painted", expanded, "ms", 1500, "<=", 1, note),
+        Row("browser: grouped default painted", grouped, "ms", 400, "<=", 1, note),
+        Row("browser: cells that a refresh of three changed cells touches", touched, "cells", 3, "<=", 1),
+    ]
