@@ -1,7 +1,7 @@
 """What people decide: which repositories and branches are watched, and how configurations are grouped.
 
-Each is one transaction and waits for the batches that are being stored, so that nothing derived is made from half of the
-old and half of the new. Who did it stands in the admin's log.
+Each is one transaction and waits for the batches that are being stored, so that nothing derived is made from half of
+the old and half of the new. Who did it stands in the admin's log.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _groups(repositories: Sequence[Repository]) -> set[tuple[int, str]]:
 
 
 def concerned_by(repository: Repository | None) -> list[Repository]:
-    """The repositories to which the rules of this one apply; those of the installation: all without rules of their own."""
+    """The repositories to which the rules of this one apply; the installation's: all without their own."""
     if repository is not None:
         return [repository]
     return list(Repository.objects.filter(grouprule=None).order_by("pk"))

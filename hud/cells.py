@@ -171,6 +171,16 @@ def merge(facts: Sequence[RunFact]) -> Outcome:
     if len(facts) == 1:  # most squares: one job, once
         outcome = _single(facts[0])
         return Outcome.TOLERATED if facts[0].unstable and outcome.failing else outcome
+    first = facts[0] if facts else None
+    if first and all(
+        fact.workflow_run_id == first.workflow_run_id is not None
+        and fact.attempt == first.attempt
+        and not fact.unstable
+        for fact in facts
+    ):
+        # Most others: the shards of one attempt. (Of a name that came twice in it, the newer stands.)
+        newest = {fact.job_name_id: fact for fact in sorted(facts)}
+        return _merge_shards(list(newest.values()), []) or Outcome.NONE
     # What is named unstable is looked at only where nothing stable has anything to say.
     stable = _judge([fact for fact in facts if not fact.unstable])
     if stable > Outcome.CANCELLED:

@@ -188,8 +188,8 @@ def regroup(repository: Repository) -> int:
     moved = []
     for configuration in Configuration.objects.filter(repository=repository):
         group, order = rules.group(configuration.workflow, configuration.name)
-        if (configuration.group, configuration.group_order) != (group[:250], order):
-            configuration.group, configuration.group_order = group[:250], order
+        if (configuration.group, configuration.group_order) != (group, order):
+            configuration.group, configuration.group_order = group, order
             moved.append(configuration)
     Configuration.objects.bulk_update(moved, ["group", "group_order"], batch_size=500)
     if moved:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from hud import layout
 from hud.cells import Attempt, Outcome, RunFact, RunKind, attempts, representative, shown
-from hud.models import BranchCommit, Commit, CommitCells, Run, WorkflowRun
+from hud.models import Commit, CommitCells, Run, WorkflowRun
 from hud.places import Place
 from project.github.outcomes import Status
 
@@ -90,7 +90,13 @@ def of_cell(place: Place, commit: Commit, slot: int) -> dict[str, Any] | None:
     squares = _squares(place, commit, columns, slot=slot)
     outcome = _byte(_cells(commit), slot)
     square = squares[0] if squares else Square(group, member, outcome, (), None, "")
-    return {"place": place, "commit": commit, "square": square, "history": _history(place, commit, slot), "now": timezone.now()}
+    return {
+        "place": place,
+        "commit": commit,
+        "square": square,
+        "history": _history(place, commit, slot),
+        "now": timezone.now(),
+    }
 
 
 def of_group(place: Place, commit: Commit, slug: str) -> dict[str, Any] | None:
@@ -135,7 +141,10 @@ def of_commit(place: Place, commit: Commit) -> dict[str, Any]:
         "doubtful": [square for square in squares if square.outcome in _DOUBTFUL],
         "unfinished": sum(outcome in (Outcome.RUNNING, Outcome.QUEUED) for outcome in outcomes),
         "workflows": sorted(
-            ((name, max(s.outcome for s in members), _sums(s.outcome for s in members), members) for name, members in by_workflow.items()),
+            (
+                (name, max(s.outcome for s in members), _sums(s.outcome for s in members), members)
+                for name, members in by_workflow.items()
+            ),
             key=lambda row: (-row[1] if row[1] not in (Outcome.PASSED, Outcome.NEUTRAL) else 0, row[0]),
         ),
         "total": len(squares),
@@ -195,7 +204,8 @@ def _squares(place: Place, commit: Commit, columns: layout.Layout, slot: int | N
     rows = list(runs.order_by("configuration__slot", "id").values_list(*_FIELDS))
     ids = {row[3] for row in rows if row[3] is not None}
     workflow_runs = {
-        run.pk: run for run in WorkflowRun.objects.filter(pk__in=ids).only("id", "status", "attempt", "event", "run_number")
+        run.pk: run
+        for run in WorkflowRun.objects.filter(pk__in=ids).only("id", "status", "attempt", "event", "run_number")
     }
     cells = _cells(commit)
     squares = []
@@ -224,10 +234,12 @@ def _square(
             and workflow_run.status == Status.COMPLETED
             and workflow_run.attempt >= row[4]
         )
-        fact = RunFact(*row[:9], over=over)
+        fact = RunFact._make((*row[:9], over))
         facts.append(fact)
         shows = Outcome.OVERDUE if over else shown(fact.status, fact.conclusion)
-        lines[fact.id] = OneRun(row[10], shows, _seconds(row[7], row[8]), row[8], row[11], _run_url(place, fact, row[12]))
+        lines[fact.id] = OneRun(
+            row[10], shows, _seconds(row[7], row[8]), row[8], row[11], _run_url(place, fact, row[12])
+        )
     chosen = representative(facts, outcome)
     merged = [_attempt(place, attempt, lines, workflow_runs) for attempt in attempts(facts)]
     seconds = lines[chosen.id].seconds if chosen else None
@@ -263,7 +275,7 @@ def _seconds(started: datetime | None, ended: datetime | None) -> float | None:
 
 def _history(place: Place, commit: Commit, slot: int) -> dict[str, Any]:
     """The column's newest commits up to a little after this one, oldest first, as bars as high as the runs were long."""
-    on_branch = BranchCommit.objects.filter(branch_id=place.branch_id)
+    on_branch = place.commits
     here = on_branch.filter(commit=commit).values_list("position", flat=True).first()
     if here is None:
         return {"bars": []}
@@ -306,7 +318,7 @@ def duration(seconds: float | None) -> str:
 
 def _neighbours(place: Place, commit: Commit) -> tuple[dict[str, Any] | None, dict[str, Any] | None, int | None]:
     """The older and the newer commit on trunk, and how many are newer; nothing for a commit elsewhere."""
-    on_branch = BranchCommit.objects.filter(branch_id=place.branch_id)
+    on_branch = place.commits
     here = on_branch.filter(commit=commit).values_list("position", flat=True).first()
     if here is None:
         return None, None, None

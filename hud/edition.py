@@ -1,4 +1,5 @@
-"""Which edition of the pages this process serves: part of every ETag, so that a deployment replaces what browsers keep."""
+"""Which edition of the pages this process serves: part of every ETag, so that a deployment replaces what browsers
+keep."""
 
 from hashlib import blake2b
 from pathlib import Path

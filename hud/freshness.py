@@ -16,6 +16,9 @@ STALLED = timedelta(minutes=10)
 TRUNK = (SyncKind.COMMITS, SyncKind.WORKFLOW_RUNS)  # what the age is the age of
 
 
+FIELDS = ("kind", "succeeded_at", "problem", "behind", "done", "total")
+
+
 @dataclass(frozen=True, slots=True)
 class Freshness:
     """`kind` is `live`, `late`, `stalled` or, before anything was read, `unread`."""
@@ -59,8 +62,7 @@ class Freshness:
 
 def of_repository(repository_id: int, *, active: bool = True) -> Freshness:
     """How fresh a repository's data is now. One query."""
-    states = SyncState.objects.filter(repository_id=repository_id)
-    return judge(states.values_list("kind", "succeeded_at", "problem", "behind", "done", "total"), timezone.now(), active)
+    return judge(SyncState.objects.filter(repository_id=repository_id).values_list(*FIELDS), timezone.now(), active)
 
 
 def judge(states: Iterable[tuple[Any, ...]], now: datetime, active: bool = True) -> Freshness:

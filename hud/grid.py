@@ -1,8 +1,9 @@
 """The grid: fifty commits down, configurations across.
 
-Speed decides the shape of this module. A commit's cells come out of the database packed, one byte a configuration; a row of
-the page is those bytes, picked into the order of the columns, looked up in a table of 256 strings and joined. Nothing here
-runs once per cell in Python, except for the few cells that need a person: those become links.
+Speed decides the shape of this module. A commit's cells come out of the database packed, one byte a configuration. A
+row of the page is those bytes, put into the order of the columns; then every byte below twelve is replaced by the
+HTML of the cell that it stands for: twelve passes of C over the row, whatever the number of cells. Python itself
+looks only at the few cells that need a person, for those become links.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from html import escape
+from functools import partial
 from typing import Any, NamedTuple
 
-from django.db.models import Q
+from django.db import connection
 
 from hud import header
 from hud.address import Address
@@ -32,18 +33,19 @@ LETTERS = "NSCUOQLWFPTX"
 LOUD_OUTCOMES = (Outcome.OVERDUE, Outcome.TOLERATED, Outcome.FLAKY, Outcome.TIMED_OUT, Outcome.FAILED)
 
 _TO_LETTER = bytes.maketrans(bytes(range(len(LETTERS))), LETTERS.encode())
-_OPEN = [f"<td class={letter}>" if letter != "O" else "<td>" for letter in LETTERS]
-_TABLE = [_OPEN[outcome] + outcome.glyph for outcome in Outcome] + [f"{_OPEN[0]}·"] * (256 - len(Outcome))
-_CELL = _TABLE.__getitem__
-_LINK = [f'{opening}<a href="' for opening in _OPEN]
-_TAIL = [f': {outcome.words}">{outcome.glyph}</a>' for outcome in Outcome]
+_OPEN = [f"<td class={letter}>".encode() if letter != "O" else b"<td>" for letter in LETTERS]
+_CELLS = [(bytes([outcome]), _OPEN[outcome] + outcome.glyph.encode()) for outcome in Outcome]
+_LINK = [opening + b'<a href="' for opening in _OPEN]
+_TAIL = [f': {outcome.words}">{outcome.glyph}</a>'.encode() for outcome in Outcome]
 _LOUD = re.compile(b"[" + bytes(LOUD_OUTCOMES) + b"]")
+_KNOWN = bytes(code if code < len(Outcome) else 0 for code in range(256))
 _FINISHED = bytes(code if code in FINISHED else 0 for code in range(256))
 _LOUD_ONLY = bytes(code if code in LOUD_OUTCOMES else 0 for code in range(256))
 _PRESENT = bytes(min(code, 1) for code in range(256))
 _FAILING = bytes(int(code >= Outcome.TIMED_OUT) for code in range(256))
 
 SHAPES = Kept(64)
+ROWS = Kept(600)  # of up to some 20 KB
 
 
 class Row(NamedTuple):
@@ -59,26 +61,48 @@ class Row(NamedTuple):
     cells: bytes | None
 
 
+_READ = """
+    SELECT c.sha, c.title, c.author_login, c.author_name, c.committed_at, c.pr_number, b.position, s.cells
+    FROM hud_branchcommit b JOIN hud_commit c ON c.id = b.commit_id LEFT JOIN hud_commitcells s ON s.commit_id = c.id
+    WHERE b.branch_id = %s {only} ORDER BY b.position DESC OFFSET %s LIMIT %s
+"""
+
+
 def read(branch_id: int, address: Address, *, below: int | None = None) -> list[Row]:
-    """A page of the branch, newest first, and one commit more if there is an older page. `below`: from that position on."""
-    commits = BranchCommit.objects.filter(branch_id=branch_id)
+    """A page of the branch, newest first, and one commit more if there is an older page. `below`: from that position
+    on."""
+    only, start = "", (address.page - 1) * PER_PAGE
+    values: list[Any] = [branch_id]
     if address.author:
-        name = Q(commit__author_name__icontains=address.author)
-        commits = commits.filter(Q(commit__author_login__iexact=address.author) | name)
-    start = (address.page - 1) * PER_PAGE
+        only += f"AND {BY_AUTHOR}"
+        values += [address.author.lower(), address.author.lower()]
     if below is not None:
-        commits, start = commits.filter(position__lte=below), 0
-    rows = commits.order_by("-position").values_list(
-        "commit__sha", "commit__title", "commit__author_login", "commit__author_name", "commit__committed_at",
-        "commit__pr_number", "position", "commit__commitcells__cells",
-    )[start : start + PER_PAGE + 1]  # fmt: skip
-    return [Row(*row) for row in rows]
+        only, start = only + " AND b.position <= %s", 0
+        values.append(below)
+    with connection.cursor() as cursor:
+        cursor.execute(_READ.format(only=only), [*values, start, PER_PAGE + 1])
+        return [Row._make(row) for row in cursor.fetchall()]
+
+
+BY_AUTHOR = "(lower(c.author_login) = %s OR strpos(lower(c.author_name), %s) > 0)"
+
+
+def count_newer(branch_id: int, author: str, position: int) -> int:
+    """How many commits, of the author if there is one, are above that position."""
+    only = f"AND {BY_AUTHOR}" if author else ""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT count(*) FROM hud_branchcommit b JOIN hud_commit c ON c.id = b.commit_id"
+            f" WHERE b.branch_id = %s AND b.position > %s {only}",
+            [branch_id, position, *([author.lower()] * 2 if author else [])],
+        )
+        return int(cursor.fetchone()[0])
 
 
 def newest_cells(branch_id: int) -> list[bytes]:
     """The cells of the branch's newest commits, for the Now row of a page that doesn't show them."""
     rows = BranchCommit.objects.filter(branch_id=branch_id).order_by("-position")
-    return [cells or b"" for cells in rows.values_list("commit__commitcells__cells", flat=True)[:PER_PAGE]]
+    return [bytes(cells or b"") for cells in rows.values_list("commit__commitcells__cells", flat=True)[:PER_PAGE]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +112,8 @@ class Grid:
     shape: Shape
     head: header.Header
     rows: Sequence[Row]
-    cells: Sequence[tuple[bytes, bytes]]
+    cells: Sequence[bytes]
+    groups: Sequence[bytes]
     now: bytes
     counts: dict[str, int]
     older: bool
@@ -96,41 +121,63 @@ class Grid:
     @property
     def letters(self) -> dict[str, str]:
         """For each commit, one letter a column: what a refresh sends."""
-        return {row.sha: as_letters(cells) for row, (cells, _) in zip(self.rows, self.cells, strict=True)}
+        return {row.sha: as_letters(cells) for row, cells in zip(self.rows, self.cells, strict=True)}
 
-    def now_html(self) -> str:
-        """The cells of the Now row."""
-        return "".join(map(_CELL, self.now))
+    def html(self, base: str, github: str, now: datetime) -> dict[bytes, bytes]:
+        """The parts of the page's table, by name. `base` is the repository's address here, `github` the one on
+        GitHub."""
+        head = self.head
+        return {
+            b"columns": head.columns, b"names": head.names, b"counts": head.counts,
+            b"now": as_cells(self.now), b"rows": self._rows(base.encode(), github.encode(), now),
+        }  # fmt: skip
 
-    def body_html(self, base: str, github: str, now: datetime) -> str:
-        """The table's body. `base` is the repository's address here, `github` the one on GitHub."""
-        commit = f"{base}/commit/"
-        lines: list[str] = []
-        add = lines.append
-        cell_base, middles = f"{base}/cell/", self.head.middles
-        for row, (cells, groups) in zip(self.rows, self.cells, strict=True):
-            sha = row.sha
-            short = sha[:7]
-            when, ago = "", ""
+    def _rows(self, base: bytes, github: bytes, now: datetime) -> bytes:
+        """The table's body. From one refresh to the next few rows change, so the others are not made again; only
+        their age is."""
+        parts: list[bytes] = []
+        for row, cells, groups in zip(self.rows, self.cells, self.groups, strict=True):
+            key = (self.head.key, base, github, *row[:4], row.pr_number, cells, groups)
+            begin, end = ROWS.get(key, partial(_row, row, cells, groups, self.head.middles, base, github))
+            when = b"><time>"
             if row.committed_at:
-                when = f" datetime={row.committed_at.strftime('%Y-%m-%dT%H:%M:%SZ')}"
                 ago = short_age((now - row.committed_at).total_seconds())
-            pr = f"<a href={github}/pull/{row.pr_number}>#{row.pr_number}</a>" if row.pr_number else ""
-            title = escape(row.title) or "(not read yet)"
-            add(
-                f'<tr id={sha}><th scope=row class="m sha"><a href="{commit}{sha}">{short}</a><td class="m pr">{pr}'
-                f'<td class="m ti"><a href="{commit}{sha}"><bdi>{title}</bdi></a>'
-                f'<td class="m au"><bdi>{escape(row.author_login or row.author_name)}</bdi>'
-                f'<td class="m ag"><time{when}>{ago}</time>'
-            )
-            squares = list(map(_CELL, cells))
-            for match in _LOUD.finditer(cells):
-                at = match.start()
-                code = cells[at]
-                squares[at] = f"{_LINK[code]}{cell_base}{sha}{middles[at]}{short}{_TAIL[code]}"
-            lines += squares
-            add(f'<td class="m su">{sums(groups)}')
-        return "".join(lines)
+                when = f"><time datetime={row.committed_at.isoformat()[:19]}Z>{ago}".encode()
+            parts += (begin, when, end)
+        return b"".join(parts)
+
+
+def _row(
+    row: Row, cells: bytes, groups: bytes, middles: Sequence[bytes], base: bytes, github: bytes
+) -> tuple[bytes, bytes]:
+    """A row of the table before and after its age: which commit it is; its cells, those that need a person as links."""
+    sha = row.sha.encode()
+    short, link = sha[:7], base + b"/cell/" + sha
+    pr = b"<a href=%b/pull/%d>#%d</a>" % (github, row.pr_number, row.pr_number) if row.pr_number else b""
+    begin = (
+        b'<tr id=%b><th scope=row class="m sha"><a href="%b/commit/%b">%b</a><td class="m pr">%b'
+        b'<td class="m ti"><a href="%b/commit/%b"><bdi>%b</bdi></a><td class="m au"><bdi>%b</bdi><td class="m ag"'
+    ) % (
+        sha, base, sha, short, pr, base, sha, header.plain(row.title or "(not read yet)").encode(),
+        header.plain(row.author_login or row.author_name).encode(),
+    )  # fmt: skip
+    # Until `as_cells` the bytes below twelve stand for cells, so there must be no others of those: see `header.plain`.
+    parts = [b"</time>"]
+    done = 0
+    for match in _LOUD.finditer(cells):
+        at = match.start()
+        code = cells[at]
+        parts += (cells[done:at], _LINK[code], link, middles[at], short, _TAIL[code])
+        done = at + 1
+    parts += (cells[done:], b'<td class="m su">', sums(groups))
+    return begin, as_cells(b"".join(parts))
+
+
+def as_cells(text: bytes) -> bytes:
+    """Every byte below twelve replaced by the cell that it stands for."""
+    for code, cell in _CELLS:
+        text = text.replace(code, cell)
+    return text
 
 
 def as_letters(cells: bytes) -> str:
@@ -138,13 +185,16 @@ def as_letters(cells: bytes) -> str:
     return cells.translate(_TO_LETTER).decode()
 
 
-def sums(groups: bytes) -> str:
+def sums(groups: bytes) -> bytes:
     """“26 passed · 3 running or queued”: what a phone says instead of showing every square."""
     passed = groups.count(Outcome.PASSED) + groups.count(Outcome.NEUTRAL)
     pending = groups.count(Outcome.RUNNING) + groups.count(Outcome.QUEUED)
-    return " · ".join(
-        f"{number} {words}" for number, words in ((passed, "passed"), (pending, "running or queued")) if number
+    return _DOT.join(
+        b"%d %b" % (number, words) for number, words in ((passed, b"passed"), (pending, b"running or queued")) if number
     )
+
+
+_DOT = " · ".encode()
 
 
 def build(
@@ -155,13 +205,15 @@ def build(
     *,
     key: tuple[Any, ...],
     path: str,
+    suffix: str = "",
     newest: Iterable[bytes] = (),
 ) -> Grid:
-    """The page's columns and cells. `key` identifies the layout; `path` is the page's address, for the links in its header;
+    """The page's columns and cells. `key` identifies the layout; `path` is the page's address and
+    `suffix` the end of its cells' addresses;
     `newest` are the cells of newer commits than the page shows."""
     shown = rows[:PER_PAGE]
     size = layout.size
-    packed = [(row.cells or b"").ljust(size, b"\0")[:size] for row in shown]
+    packed = [(row.cells or b"").translate(_KNOWN).ljust(size, b"\0")[:size] for row in shown]
     now = latest_finished([*newest, *packed], size)
     mask = present = union(packed, _PRESENT)
     if not address.rare and packed:
@@ -174,8 +226,9 @@ def build(
     base = kept(mask)
     loud = union(packed, _LOUD_ONLY)
     failing_now = int.from_bytes(now.translate(_FAILING), "little")
-    now_groups = base.row(now)[1]
-    loud_groups = base.row(loud.to_bytes(size, "little"))[1]
+    cells, groups = base.rows([*packed, now, loud.to_bytes(size, "little")])
+    loud_groups, now_groups = groups.pop(), groups.pop()
+    now_cells = (cells.pop(), cells.pop())[1]
     counts = {
         "all": len(now_groups),
         "failing": sum(code >= Outcome.TIMED_OUT for code in now_groups),
@@ -187,8 +240,11 @@ def build(
         chosen = kept(mask & failing_now)
     elif address.show == "notgreen":
         chosen = kept(mask & union([loud.to_bytes(size, "little")], _PRESENT))
-    head = header.of(chosen, address, path)
-    return Grid(chosen, head, shown, [chosen.row(cells) for cells in packed], chosen.row(now)[0], counts, len(rows) > PER_PAGE)
+    if chosen is not base:
+        cells, groups = chosen.rows([*packed, now])
+        now_cells = (groups.pop(), cells.pop())[1]
+    head = header.of(chosen, address, path, suffix)
+    return Grid(chosen, head, shown, cells, groups, now_cells, counts, len(rows) > PER_PAGE)
 
 
 def _shape(layout: Layout, address: Address, pattern: Pattern, mask: bytes) -> Shape:
@@ -223,6 +279,10 @@ def latest_finished(packed: Iterable[bytes], size: int) -> bytes:
 
 def often(packed: Sequence[bytes], size: int) -> int:
     """1 in the byte of each slot that ran on at least one in `RARE` of the commits."""
-    total = sum(int.from_bytes(cells.translate(_PRESENT), "little") for cells in packed)  # at most 50: a byte can't overflow
+    total = sum(
+        int.from_bytes(cells.translate(_PRESENT), "little") for cells in packed
+    )  # at most 50: a byte can't overflow
     least = max(1, -(-len(packed) // RARE))
-    return int.from_bytes(total.to_bytes(size, "little").translate(bytes(int(n >= least) for n in range(256))), "little")
+    return int.from_bytes(
+        total.to_bytes(size, "little").translate(bytes(int(n >= least) for n in range(256))), "little"
+    )

@@ -16,33 +16,46 @@ HEADERS = Kept(32)
 class Header(NamedTuple):
     """`middles[i]` is what stands between the sha in a link of column i and the sha in its label."""
 
-    columns: str
-    names: str
-    counts: str
+    columns: bytes
+    names: bytes
+    counts: bytes
     key: str
-    middles: list[str]
+    middles: list[bytes]
 
 
-def of(shape: Shape, address: Address, path: str) -> Header:
-    """The header for these columns in this view. A `Shape` is itself kept, so its identity stands for its columns."""
-    key = (shape, address.query(at="", page=1), path)
-    return HEADERS.get(key, lambda: _build(shape, address, path))
+def plain(text: str) -> str:
+    """GitHub's text as HTML. Control characters become spaces: `hud.grid` has uses of its own for those bytes."""
+    return escape(text).translate(_NO_CONTROLS)
 
 
-def _build(shape: Shape, address: Address, path: str) -> Header:
+_NO_CONTROLS = dict.fromkeys(range(32), " ")
+
+
+def of(shape: Shape, address: Address, path: str, suffix: str) -> Header:
+    """The header for these columns in this view. A `Shape` is itself kept, so its identity stands for its columns.
+
+    `path` is the page's address; `suffix` what a cell's address ends with.
+    """
+    key = (shape, address.query(at="", page=1), path, suffix)
+    return HEADERS.get(key, lambda: _build(shape, address, path, suffix))
+
+
+def _build(shape: Shape, address: Address, path: str, suffix: str) -> Header:
     columns, names, counts, middles = [], [], [], []
     skip = 0
     for column in shape.columns:
-        name, key = escape(column.name), quote(column.key)
-        middles.append(f'/{key}" data-g="{name}" aria-label="{name}, ')
+        name, key = plain(column.name), quote(column.key)
+        middles.append(f'/{key}{suffix}" data-g="{name}" aria-label="{name}, '.encode())
         columns.append("<col class=k>" if not column.single else '<col class="k mem">')
         toggle = ""
         if len(column.members) > 1:
             toggle = escape(path + address.query(open=address.toggled(column.group.slug), at=""))
-        label = escape(column.members[0].label if column.single else column.group.name)
-        title = escape(column.members[0].full_name) if len(column.members) == 1 else name
+        label = plain(column.members[0].label if column.single else column.group.name)
+        title = plain(column.members[0].full_name) if len(column.members) == 1 else name
         mark = " class=mem" if column.single else " class=exp" if column.unfolded else ""
-        inner = f'<a href="{toggle}" tabindex=-1><bdi>{label}</bdi></a>' if toggle else f"<span><bdi>{label}</bdi></span>"
+        inner = (
+            f'<a href="{toggle}" tabindex=-1><bdi>{label}</bdi></a>' if toggle else f"<span><bdi>{label}</bdi></span>"
+        )
         names.append(f'<th scope=col{mark} data-c="{key}" data-n="{name}" title="{title}">{inner}')
         if skip:
             skip -= 1
@@ -50,14 +63,15 @@ def _build(shape: Shape, address: Address, path: str) -> Header:
             skip = len(column.members)
             counts.append(
                 f'<th scope=colgroup class=open colspan={skip + 1}><a href="{toggle}" aria-expanded=true data-open='
-                f'"{escape(column.group.slug)}"><span><bdi>{name}</bdi> · {len(column.members)}</span></a>'
+                f'"{plain(column.group.slug)}"><span><bdi>{name}</bdi> · {len(column.members)}</span></a>'
             )
         elif toggle:
             counts.append(
-                f'<th scope=col><a href="{toggle}" aria-expanded=false data-open="{escape(column.group.slug)}" '
+                f'<th scope=col><a href="{toggle}" aria-expanded=false data-open="{plain(column.group.slug)}" '
                 f'aria-label="Show the {len(column.members)} configurations of {name}">{len(column.members)}</a>'
             )
         else:
             counts.append("<th scope=col>1")
-    head = "".join(names)
-    return Header("".join(columns), head, "".join(counts), blake2b(head.encode(), digest_size=6).hexdigest(), middles)
+    head = "".join(names).encode()
+    key = blake2b(head + suffix.encode(), digest_size=12).hexdigest()
+    return Header("".join(columns).encode(), head, "".join(counts).encode(), key, middles)

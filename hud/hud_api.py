@@ -1,8 +1,8 @@
 """`/api/hud/<owner>/<repo>/<branch>/<page>`: the grid in the shape of hud.pytorch.org, for the clients of its API.
 
 The shape, as its clients read it: `jobNames` are the full names as given, shard and runner included, sorted; `shaGrid`
-has a row for each commit, newest first, whose `jobs` stand in the order of `jobNames`, an empty object where nothing ran.
-Ids are text. Of several runs under one name the page shows one; `cellRuns` then lists them all.
+has a row for each commit, newest first, whose `jobs` stand in the order of `jobNames`, an empty object where nothing
+ran. Ids are text. Of several runs under one name the page shows one; `cellRuns` then lists them all.
 
 What Arborist does not know is left out (failure lines) or said to be false (forced merges). Differences: check runs of
 other apps and commit statuses are columns too, and a page holds at most 100 commits.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 from django.db import connection
@@ -47,21 +47,13 @@ _CONCLUSIONS = {conclusion.value: conclusion.name.lower() for conclusion in Conc
 _STATUSES = {status.value: status.name.lower() for status in Status}
 
 
-class _Run(NamedTuple):
-    commit_id: int
-    job_name_id: int
-    id: int
-    workflow_run_id: int | None
-    status: int
-    conclusion: int
-    seconds: int | None
-    runner: str
-    url: str
-
+# (job name id, id, workflow run id, status, conclusion, seconds, runner, url, commit id). A bare tuple, for there are
+# 50,000: the garbage collector comes back to named ones again and again, which took longer than all the rest.
+_Run = tuple[int, int, int | None, int, int, int | None, str, str, int]
 
 _RUNS = """
-    SELECT commit_id, job_name_id, id, workflow_run_id, status, conclusion,
-           greatest(extract(epoch FROM completed_at - started_at), 0)::int, runner, url
+    SELECT job_name_id, id, workflow_run_id, status, conclusion,
+           greatest(extract(epoch FROM completed_at - started_at), 0)::int, runner, url, commit_id
     FROM hud_run WHERE commit_id = ANY(%s)
 """
 _NAMES = """
@@ -87,29 +79,35 @@ def page(request: HttpRequest, owner: str, repo: str, branch: str, page: int) ->
         return _answer(JsonResponse({"detail": str(error)}, status=404))
     except ValueError as error:
         return _answer(JsonResponse({"detail": str(error)}, status=400))
-    content = to_json(grid(repository, rows, _name_filter(request)))
+    content = grid(repository, rows, _name_filter(request))
     return _answer(HttpResponse(content, content_type="application/json"))
 
 
 def grid(
     repository: Repository, commits: Sequence[Listed], name_filter: Callable[[str], str | None] = lambda name: name
-) -> dict[str, Any]:
-    """The page's content. `name_filter` says under which name a job is shown; None leaves it out. Two queries."""
+) -> bytes:
+    """The page's JSON. `name_filter` says under which name a job is shown; None leaves it out. Two queries."""
+    runs: dict[int, list[_Run]] = {commit.pk: [] for commit in commits}
     with connection.cursor() as cursor:
-        cursor.execute(_RUNS, [[commit.pk for commit in commits]])
-        runs = list(map(_Run._make, cursor.fetchall()))
-        cursor.execute(_NAMES, [list({run.job_name_id for run in runs})])
+        cursor.execute(_RUNS, [list(runs)])
+        for run in cursor:
+            runs[run[-1]].append(run)
+        used = {run[0] for rows in runs.values() for run in rows}
+        cursor.execute(_NAMES, [list(used)])
         names = {pk: shown for pk, name in cursor.fetchall() if (shown := name_filter(name)) is not None}
-    in_cell: dict[int, dict[str, list[_Run]]] = {commit.pk: {} for commit in commits}
-    for run in runs:
-        if run.job_name_id in names:
-            in_cell[run.commit_id].setdefault(names[run.job_name_id], []).append(run)
     job_names = sorted(set(names.values()))
     github = places.Place(repository, None, "", "").github
-    return {
-        "shaGrid": [_row(github, commit, in_cell[commit.pk], job_names) for commit in commits],
-        "jobNames": job_names,
-    }
+    # Commit by commit, so that what one of them was made of is forgotten before the next.
+    rows = [to_json(_row(github, commit, _by_name(runs[commit.pk], names), job_names)) for commit in commits]
+    return b'{"shaGrid":[' + b",".join(rows) + b'],"jobNames":' + to_json(job_names) + b"}"
+
+
+def _by_name(runs: Iterable[_Run], names: dict[int, str]) -> dict[str, list[_Run]]:
+    cells: dict[str, list[_Run]] = {}
+    for run in runs:
+        if run[0] in names:
+            cells.setdefault(names[run[0]], []).append(run)
+    return cells
 
 
 def _row(github: str, commit: Listed, cells: dict[str, list[_Run]], job_names: Iterable[str]) -> dict[str, Any]:
@@ -141,19 +139,19 @@ def _cell(github: str, sha: str, runs: list[_Run]) -> dict[str, Any]:
     """
     if len(runs) == 1:
         return _job(github, sha, runs[0])
-    shown = min(runs, key=lambda run: (_RANK[run.conclusion], -(run.id >> 2)))
+    # What is shown first, then what failed, then the rest, each newest first.
+    shown = min(runs, key=lambda run: (_RANK[run[4]], -(run[1] >> 2)))
+    runs.sort(key=lambda run: (run is not shown, _RANK[run[4]] != _FAILURE, -(run[1] >> 2)))
     job = _job(github, sha, shown)
-    if shown.conclusion == Conclusion.SUCCESS and any(_RANK[run.conclusion] == _FAILURE for run in runs):
+    if shown[4] == Conclusion.SUCCESS and any(_RANK[run[4]] == _FAILURE for run in runs):
         job["failedPreviousRun"] = True
-    # The one shown first, then what failed, then the rest, each newest first.
-    runs.sort(key=lambda run: (run is not shown, _RANK[run.conclusion] != _FAILURE, -(run.id >> 2)))
     job["cellRuns"] = [_job(github, sha, run) for run in runs]
     job["cellRuns"][0]["isRepresentative"] = True
     return job
 
 
 def _job(github: str, sha: str, run: _Run) -> dict[str, Any]:
-    _, _, run_id, workflow_run_id, status, conclusion, seconds, runner, url = run
+    _, run_id, workflow_run_id, status, conclusion, seconds, runner, url, _ = run
     job: dict[str, Any] = {
         "id": str(run_id >> 2),
         "conclusion": _CONCLUSIONS[conclusion] if conclusion else "queued" if status == Status.QUEUED else "pending",

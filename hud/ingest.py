@@ -43,7 +43,10 @@ from project.github.payloads import (
 
 # Actions reports its jobs as check runs too.
 ACTIONS_APP = "github-actions"
+# Runs that these events start carry the sha at trunk's head, but tell about something else: they are not evidence.
+FOREIGN_EVENTS = ("workflow_run", "repository_dispatch")
 PAYLOAD_LIMIT = 10_000
+_JOB = int(RunKind.JOB)
 
 _PULL_NUMBER = re.compile(r"\(#(\d{1,9})\)\s*$|^Merge pull request #(\d{1,9}) ")
 
@@ -84,7 +87,7 @@ class Stored:
 
 
 # A run on its way into the table: workflow, name and sha, for which the table has keys, then `_GIVEN_COLUMNS`. A plain
-# tuple, with times as text, because there may be tens of thousands in a batch and COPY wants them so.
+# tuple, with times in seconds, because there may be tens of thousands in a batch.
 _Incoming = tuple[Any, ...]
 
 
@@ -358,7 +361,7 @@ def _job_from_json(fields: dict[str, Any]) -> JobPayload:
 def _first_attempts(
     repository: Repository, checks: Sequence[CheckRunPayload]
 ) -> dict[int | None, tuple[int, str, bool]]:
-    """By check suite: id and name of the workflow run whose jobs these check runs are, and whether it never ran again.
+    """By check suite: id and name of the workflow run whose jobs these check runs are, and whether they can be used.
 
     A check run does not tell its attempt, so those of a workflow run that was run again are left to be read as jobs.
     """
@@ -366,39 +369,47 @@ def _first_attempts(
     if not suites:
         return {}
     runs = WorkflowRun.objects.filter(repository=repository, commit__sha__in={check.head_sha for check in checks})
-    found = runs.filter(check_suite_id__in=suites).values_list("check_suite_id", "pk", "workflow", "attempt")
-    return {suite: (pk, workflow, attempt == 1) for suite, pk, workflow, attempt in found}
+    found = runs.filter(check_suite_id__in=suites).values_list("check_suite_id", "pk", "workflow", "attempt", "event")
+    return {
+        suite: (pk, workflow, attempt == 1 and event not in FOREIGN_EVENTS)
+        for suite, pk, workflow, attempt, event in found
+    }
 
 
 def _incoming_runs(batch: Batch, workflow_runs: dict[int | None, tuple[int, str, bool]]) -> list[_Incoming]:
-    job_kind = RunKind.JOB
+    # Written out, without a call per job that could be spared: this is the hot one.
     found: list[_Incoming] = [
         (
-            job.workflow, job.name, job.head_sha, job_kind.run_id(job.id), job.run_id, _text(job.created_at),
-            _text(job.started_at), _text(job.completed_at), job.attempt, job.status, job.conclusion, job.runner, "",
+            job.workflow, job.name, job.head_sha, job.id << 2 | _JOB, job.run_id, job.created_at.timestamp(),
+            None if job.started_at is None else job.started_at.timestamp(),
+            None if job.completed_at is None else job.completed_at.timestamp(),
+            job.attempt, job.status, job.conclusion, job.runner, "",
         )
         for job in batch.jobs
     ]  # fmt: skip
     found += [
         (
             check.app_name or check.app_slug, check.name, check.head_sha, RunKind.CHECK_RUN.run_id(check.id), None,
-            None, _text(check.started_at), _text(check.completed_at), 1, check.status, check.conclusion, "", check.url,
+            None, _epoch(check.started_at), _epoch(check.completed_at), 1, check.status, check.conclusion, "",
+            check.url,
         )
         for check in batch.check_runs
         if check.app_slug != ACTIONS_APP
     ]  # fmt: skip
     # A job's check run has the job's id and says less: without queue time and runner it yields to the job itself.
-    for check in batch.check_runs:
-        run_id, workflow, first = workflow_runs.get(check.check_suite_id, (0, "", False))
-        if first:
-            found.append((
-                workflow, check.name, check.head_sha, job_kind.run_id(check.id), run_id, None, _text(check.started_at),
-                _text(check.completed_at), 1, check.status, check.conclusion, "", "",
-            ))  # fmt: skip
+    of_jobs = ((check, workflow_runs.get(check.check_suite_id)) for check in batch.check_runs)
+    found += [
+        (
+            run[1], check.name, check.head_sha, RunKind.JOB.run_id(check.id), run[0], None, _epoch(check.started_at),
+            _epoch(check.completed_at), 1, check.status, check.conclusion, "", "",
+        )
+        for check, run in of_jobs
+        if run and run[2]
+    ]  # fmt: skip
     found += [
         (
             "status", status.context, status.sha, RunKind.STATUS.run_id(status.id), None, None,
-            _text(status.created_at), _text(status.updated_at if status.conclusion else None), 1, status.status,
+            _epoch(status.created_at), _epoch(status.updated_at if status.conclusion else None), 1, status.status,
             status.conclusion, "", status.target_url,
         )
         for status in batch.statuses
@@ -406,17 +417,18 @@ def _incoming_runs(batch: Batch, workflow_runs: dict[int | None, tuple[int, str,
     # A workflow file that GitHub could not start has no job that could say so; the workflow run says it itself.
     found += [
         (
-            run.workflow, "startup", run.head_sha, RunKind.WORKFLOW_RUN.run_id(run.id), run.id, _text(run.created_at),
-            _text(run.started_at), _text(run.updated_at), run.attempt, run.status, run.conclusion, "", "",
+            run.workflow, "startup", run.head_sha, RunKind.WORKFLOW_RUN.run_id(run.id), run.id, _epoch(run.created_at),
+            _epoch(run.started_at), _epoch(run.updated_at), run.attempt, run.status, run.conclusion, "", "",
         )
         for run in batch.workflow_runs
-        if run.conclusion == Conclusion.STARTUP_FAILURE
+        if run.conclusion == Conclusion.STARTUP_FAILURE and run.event not in FOREIGN_EVENTS
     ]  # fmt: skip
     return found
 
 
-def _text(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat()
+def _epoch(time: datetime | None) -> float | None:
+    """Seconds since the epoch, to the microsecond: a datetime as text would cost as much as the rest of its row."""
+    return None if time is None else time.timestamp()
 
 
 def _store_runs(
@@ -430,20 +442,25 @@ def _store_runs(
         with cursor.copy(f"COPY incoming_run ({_RUN_COLUMNS}) FROM STDIN") as copy:
             for run in incoming:
                 copy.write_row((*run[3:], commit_ids[run[2]], *keys[run[0], run[1]]))
-        cursor.execute(_MOVED_RUNS)
-        touched = set(cursor.fetchall())
-        cursor.execute(_UPSERT_RUNS.format(source=_FURTHEST if repeated else "incoming_run"))
-        touched.update(cursor.fetchall())
+        # First as if all were new, which in bulk they are; what was there already then moves forward, or not.
+        cursor.execute(_INSERT_RUNS.format(source=_FURTHEST if repeated else "incoming_run"))
+        inserted = cursor.fetchall()
+        touched = set(inserted)
+        if len(inserted) < len(incoming):
+            cursor.execute(_MOVED_RUNS)
+            touched.update(cursor.fetchall())
+            cursor.execute(_UPDATE_RUNS)
+            touched.update(cursor.fetchall())
         cursor.execute("DROP TABLE incoming_run")
     return touched
 
 
 _RUN_COLUMNS = (
-    "id, workflow_run_id, queued_at, started_at, completed_at, attempt, status, conclusion, runner, url,"
-    " commit_id, job_name_id, configuration_id"
+    "id, workflow_run_id, queued_at, started_at, completed_at, attempt, status, conclusion, runner, url, commit_id,"
+    " job_name_id, configuration_id"
 )
 _COLUMN_TYPES = (
-    "id bigint, workflow_run_id bigint, queued_at timestamptz, started_at timestamptz, completed_at timestamptz,"
+    "id bigint, workflow_run_id bigint, queued_at float8, started_at float8, completed_at float8,"
     " attempt smallint, status smallint, conclusion smallint, runner text, url text,"
     " commit_id int, job_name_id int, configuration_id int"
 )
@@ -468,15 +485,25 @@ _MOVED_RUNS = """
     WHERE (r.commit_id, r.configuration_id) <> (i.commit_id, i.configuration_id)
 """
 _FURTHEST = f"(SELECT DISTINCT ON (id) * FROM incoming_run i ORDER BY id, {_further('i')} DESC) AS furthest"
-_UPSERT_RUNS = f"""
-    INSERT INTO hud_run ({_RUN_COLUMNS}) SELECT {_RUN_COLUMNS} FROM {{source}}
-    ON CONFLICT (id) DO UPDATE SET
-        workflow_run_id = excluded.workflow_run_id, queued_at = excluded.queued_at, started_at = excluded.started_at,
-        completed_at = excluded.completed_at, commit_id = excluded.commit_id,
-        configuration_id = excluded.configuration_id, job_name_id = excluded.job_name_id, attempt = excluded.attempt,
-        status = excluded.status, conclusion = excluded.conclusion, runner = excluded.runner, url = excluded.url
-    WHERE {_further("excluded")} > {_further("hud_run")}
+_TIMES = ("queued_at", "started_at", "completed_at")
+_INSERT_RUNS = f"""
+    INSERT INTO hud_run ({_RUN_COLUMNS})
+    SELECT {", ".join(f"to_timestamp({name})" if name in _TIMES else name for name in _RUN_COLUMNS.split(", "))}
+    FROM {{source}}
+    ON CONFLICT (id) DO NOTHING
     RETURNING commit_id, configuration_id
+"""
+_UPDATE_RUNS = f"""
+    WITH further AS (
+        SELECT DISTINCT ON (id) {
+    ", ".join(f"to_timestamp({name}) AS {name}" if name in _TIMES else name for name in _RUN_COLUMNS.split(", "))
+}
+        FROM incoming_run i ORDER BY id, {_further("i")} DESC
+    )
+    UPDATE hud_run SET {", ".join(f"{name} = further.{name}" for name in _RUN_COLUMNS.split(", ")[1:])}
+    FROM further
+    WHERE hud_run.id = further.id AND {_further("further")} > {_further("hud_run")}
+    RETURNING hud_run.commit_id, hud_run.configuration_id
 """
 
 
@@ -511,15 +538,16 @@ def _job_names(repository: Repository, wanted: set[tuple[str, str]]) -> dict[tup
 
 
 def _known_job_names(repository: Repository, wanted: set[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, int]]:
-    workflows, given = [w for w, _ in wanted], [name for _, name in wanted]
+    # One list each, not pairs: the planner then reads the workflows' configurations at once, not pair by pair.
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT c.workflow, j.name, j.id, c.id FROM unnest(%s::text[], %s::text[]) AS wanted (workflow, name)"
-            " JOIN hud_configuration c ON c.repository_id = %s AND c.workflow = wanted.workflow"
-            " JOIN hud_jobname j ON j.configuration_id = c.id AND j.name = wanted.name",
-            [workflows, given, repository.pk],
+            "SELECT c.workflow, j.name, j.id, c.id"
+            " FROM hud_configuration c JOIN hud_jobname j ON j.configuration_id = c.id"
+            " WHERE c.repository_id = %s AND c.workflow = ANY(%s) AND j.name = ANY(%s)",
+            [repository.pk, sorted({workflow for workflow, _ in wanted}), sorted({name for _, name in wanted})],
         )
-        return {(workflow, name): (job_name, configuration) for workflow, name, job_name, configuration in cursor}
+        found = {(workflow, name): (job_name, configuration) for workflow, name, job_name, configuration in cursor}
+    return {pair: found[pair] for pair in wanted if pair in found}
 
 
 def _add_configurations(repository: Repository, new: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
@@ -530,7 +558,7 @@ def _add_configurations(repository: Repository, new: Sequence[tuple[str, str]]) 
         group, order = grouping.group(workflow, name)
         rows.append(
             Configuration(
-                repository=repository, workflow=workflow, name=name, slot=slot, group=group[:250], group_order=order
+                repository=repository, workflow=workflow, name=name, slot=slot, group=group, group_order=order
             )
         )
     repository.layout_version += 1

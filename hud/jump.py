@@ -7,7 +7,7 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from hud.address import Address
-from hud.models import BranchCommit, Commit, Configuration
+from hud.models import Commit, Configuration
 from hud.places import Place, page_of
 
 _SHA = re.compile(r"[0-9a-f]{4,40}")
@@ -42,12 +42,14 @@ def _commit(place: Place, address: Address, sha: str) -> str | None:
         full, page = on_page
         # The author's name would hide other people's commits, and the commit with them.
         return place.path + replace(address, at=full[:10], page=page, author="").query() + "#" + full
-    known = Commit.objects.filter(repository=place.repository, sha__startswith=sha).values_list("sha", flat=True).first()
+    known = (
+        Commit.objects.filter(repository=place.repository, sha__startswith=sha).values_list("sha", flat=True).first()
+    )
     return f"{place.base}/commit/{quote(known)}" if known else None
 
 
 def _pull_request(place: Place, address: Address, number: int) -> str | None:
-    on_branch = BranchCommit.objects.filter(branch_id=place.branch_id, commit__pr_number=number).order_by("-position")
+    on_branch = place.commits.filter(commit__pr_number=number).order_by("-position")
     sha = on_branch.values_list("commit__sha", flat=True).first()
     if sha is None:
         elsewhere = Commit.objects.filter(repository=place.repository, pr_number=number)
@@ -56,7 +58,7 @@ def _pull_request(place: Place, address: Address, number: int) -> str | None:
 
 
 def _is_author(place: Place, login: str) -> bool:
-    return BranchCommit.objects.filter(branch_id=place.branch_id, commit__author_login__iexact=login).exists()
+    return place.commits.filter(commit__author_login__iexact=login).exists()
 
 
 def _is_job(place: Place, text: str) -> bool:

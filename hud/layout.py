@@ -12,7 +12,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 from hud.address import Address
@@ -176,30 +175,62 @@ def short_labels(names: Sequence[str]) -> list[str]:
 
 
 class Shape:
-    """The columns of a page, and how a commit's packed bytes become a row: without a Python loop over its cells."""
+    """The columns of a page, and how commits' packed bytes become its rows."""
 
     def __init__(self, columns: Sequence[Column], size: int) -> None:
         self.columns = tuple(columns)
         self._size = size
-        folded = [column for column in columns if not column.single]
-        # itemgetter of one index would return no tuple; the same index twice changes no maximum.
-        slots = [[member.slot for member in column.members] for column in folded]
-        self._groups = [itemgetter(*(one if len(one) > 1 else one * 2)) for one in slots]
-        # A row is picked from the commit's bytes followed by one byte for each group. While all are folded, as at first,
-        # those bytes are the row.
-        place = iter(range(size, size + len(folded)))
-        picks = [column.members[0].slot if column.single else next(place) for column in columns]
-        self._pick = itemgetter(*picks) if len(picks) > len(folded) else None
+        groups = [column for column in columns if not column.single]
+        # The largest group first: see `_worst`.
+        self._groups = sorted(range(len(groups)), key=lambda index: -len(groups[index].members))
+        most = len(groups[self._groups[0]].members) if groups else 0
+        stacks = [[member.slot for member in groups[index].members] for index in self._groups]
+        self._ranks = [[slots[rank] for slots in stacks if len(slots) > rank] for rank in range(most)]
+        self._slots = [column.members[0].slot if column.single else None for column in columns]
 
-    def row(self, cells: bytes) -> tuple[bytes, bytes]:
-        """One byte for each column; and one for each group, which the sums on a phone are made of."""
-        cells = cells.ljust(self._size, b"\0")
-        groups = bytes([max(get(cells)) for get in self._groups])
-        return (bytes(self._pick(cells[: self._size] + groups)) if self._pick else groups), groups
+    def rows(self, packed: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
+        """For each commit one byte a column; and one a group, which the sums on a phone are made of.
+
+        All commits at once, column by column: a stride through the joined cells is a column, and a stride through the
+        joined columns is a row, so no loop of Python's runs over the cells.
+        """
+        size, count = self._size, len(packed)
+        joined = b"".join(packed)
+        worst = self._worst(joined, count)
+        folded = [b""] * len(self._groups)
+        for place, index in enumerate(self._groups):
+            folded[index] = worst[place * count : (place + 1) * count]
+        groups = b"".join(folded)
+        lines = groups
+        if len(self._slots) > len(folded):
+            next_group = iter(folded)
+            lines = b"".join([next(next_group) if slot is None else joined[slot::size] for slot in self._slots])
+        return [lines[row::count] for row in range(count)], [groups[row::count] for row in range(count)]
+
+    def _worst(self, joined: bytes, count: int) -> bytes:
+        """The columns of the groups, one after the other: each byte the largest of the members' bytes.
+
+        The groups' first members, second members and so on are columns of one number each, and the larger of two such
+        numbers' bytes is found for all bytes in a few operations. (Outcomes are below 128, so a byte's highest bit is
+        free to say which of the two is larger.) Groups come largest first, so that those without another member are
+        at the end.
+        """
+        if not self._ranks or not count:
+            return b""
+        size = self._size
+        high = int.from_bytes(b"\x80" * (count * len(self._groups)), "little")
+        result = 0
+        for slots in self._ranks:
+            other = int.from_bytes(b"".join([joined[slot::size] for slot in slots]), "little")
+            larger = ((result | high) - other) & high
+            keep = (larger << 1) - (larger >> 7)  # 255 where the result so far is at least the other
+            result = other ^ ((other ^ result) & keep)
+        return result.to_bytes(count * len(self._groups), "little")
 
 
 def shape(layout: Layout, address: Address, keep: Callable[[Group, Member], bool]) -> Shape:
-    """The columns of those members that `keep` leaves: folded into their groups, except where the address unfolds them."""
+    """The columns of those members that `keep` leaves: folded into their groups, except where the address unfolds
+    them."""
     columns: list[Column] = []
     for group in layout.groups:
         members = tuple(member for member in group.members if keep(group, member))

@@ -32,7 +32,7 @@ class Listed(NamedTuple):
 
 
 def page(repository: Repository, ref: str, *, page: int, per_page: int, author: str = "") -> tuple[list[Listed], bool]:
-    """A page of the branch or commit that `ref` names, and whether an older one exists. Two queries, three for a commit.
+    """A page of the branch or commit that `ref` names, and whether an older one exists. Two queries, or three.
 
     `author` leaves only commits of that login, or whose author's name contains it. Raises Http404, in words.
     """

@@ -8,6 +8,11 @@ from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import MD5
+
+# Texts are as long as `project.github.payloads` lets them be.
+NAME = 500
+LOGIN = 100
 
 
 class Repository(models.Model):
@@ -16,12 +21,12 @@ class Repository(models.Model):
     owner = models.CharField(max_length=100)
     name = models.CharField(max_length=100)
     github_id = models.BigIntegerField(null=True, blank=True, unique=True, help_text="GitHub's id; survives renames.")
-    html_url = models.CharField(max_length=300, blank=True)
+    html_url = models.CharField(max_length=1000, blank=True)
     trunk = models.CharField(
-        max_length=250, blank=True, help_text="The branch kept green. Empty: GitHub's default branch, once known."
+        max_length=NAME, blank=True, help_text="The branch kept green. Empty: GitHub's default branch, once known."
     )
     watched_branches = ArrayField(
-        models.CharField(max_length=250), default=list, blank=True, help_text="Further branches to show."
+        models.CharField(max_length=NAME), default=list, blank=True, help_text="Further branches to show."
     )
     active = models.BooleanField(default=True, help_text="Off: kept and shown, but no longer polled.")
     backfill_commits = models.PositiveIntegerField(default=200)
@@ -47,10 +52,10 @@ class Commit(models.Model):
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, db_index=False)
     sha = models.CharField(max_length=64, help_text="In full: 40 hex digits, 64 in SHA-256 repositories.")
     parent_sha = models.CharField(max_length=64, blank=True, help_text="First parent; trunk order follows it.")
-    title = models.CharField(max_length=500, blank=True)
+    title = models.CharField(max_length=NAME, blank=True)
     message = models.TextField(blank=True)
-    author_login = models.CharField(max_length=100, blank=True)
-    author_name = models.CharField(max_length=200, blank=True)
+    author_login = models.CharField(max_length=LOGIN, blank=True)
+    author_name = models.CharField(max_length=NAME, blank=True)
     authored_at = models.DateTimeField(null=True)
     committed_at = models.DateTimeField(null=True, help_text="Empty while only the sha is known.")
     pr_number = models.IntegerField(null=True)
@@ -68,7 +73,7 @@ class Branch(models.Model):
     """A branch of the repository. Its commits in trunk order are its `BranchCommit` rows."""
 
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, db_index=False)
-    name = models.CharField(max_length=250)
+    name = models.CharField(max_length=NAME)
     head_sha = models.CharField(max_length=64, blank=True)
     watched = models.BooleanField(default=False)
     seen_at = models.DateTimeField(null=True, help_text="When GitHub was asked for the head above; newest answer wins.")
@@ -104,7 +109,7 @@ class GroupRule(models.Model):
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, null=True, blank=True)
     position = models.PositiveIntegerField()
     name = models.CharField(max_length=100, help_text="The group's name. \\1 stands for the pattern's first bracket.")
-    pattern = models.CharField(max_length=500, help_text="Regular expression searched in “workflow / job”.")
+    pattern = models.CharField(max_length=NAME, help_text="Regular expression searched in “workflow / job”.")
 
     class Meta:
         ordering = ["position", "pk"]
@@ -120,15 +125,16 @@ class Configuration(models.Model):
 
     id = models.AutoField(primary_key=True)
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, db_index=False)
-    workflow = models.CharField(max_length=250)
-    name = models.CharField(max_length=500)
+    workflow = models.CharField(max_length=NAME)
+    name = models.CharField(max_length=NAME)
     slot = models.PositiveIntegerField()
-    group = models.CharField(max_length=250, blank=True, help_text="Derived from the group rules.")
+    group = models.CharField(max_length=NAME, blank=True, help_text="Derived from the group rules.")
     group_order = models.IntegerField(default=0)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["repository", "workflow", "name"], name="configuration_name"),
+            # Hashed, because two names of that length are more than an index row may hold.
+            models.UniqueConstraint("repository", MD5("workflow"), MD5("name"), name="configuration_name"),
             models.UniqueConstraint(fields=["repository", "slot"], name="configuration_slot"),
         ]
 
@@ -146,11 +152,11 @@ class JobName(models.Model):
 
     id = models.AutoField(primary_key=True)
     configuration = models.ForeignKey(Configuration, on_delete=models.CASCADE)
-    name = models.CharField(max_length=500)
+    name = models.CharField(max_length=NAME)
     unstable = models.BooleanField(default=False)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["configuration", "name"], name="jobname_name")]
+        constraints = [models.UniqueConstraint("configuration", MD5("name"), name="jobname_name")]
 
 
 class WorkflowRun(models.Model):
@@ -159,16 +165,16 @@ class WorkflowRun(models.Model):
     id = models.BigIntegerField(primary_key=True)
     repository = models.ForeignKey(Repository, on_delete=models.CASCADE, db_index=False)
     commit = models.ForeignKey(Commit, on_delete=models.CASCADE)
-    workflow = models.CharField(max_length=250)
-    path = models.CharField(max_length=500, blank=True)
-    event = models.CharField(max_length=50, blank=True)
-    head_branch = models.CharField(max_length=250, blank=True)
-    run_number = models.IntegerField(default=0)
+    workflow = models.CharField(max_length=NAME)
+    path = models.CharField(max_length=NAME, blank=True)
+    event = models.CharField(max_length=LOGIN, blank=True)
+    head_branch = models.CharField(max_length=NAME, blank=True)
+    run_number = models.BigIntegerField(default=0)
     attempt = models.SmallIntegerField(default=1)
     status = models.SmallIntegerField()
     conclusion = models.SmallIntegerField()
     check_suite_id = models.BigIntegerField(null=True)
-    actor = models.CharField(max_length=100, blank=True)
+    actor = models.CharField(max_length=LOGIN, blank=True)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     jobs_fetched_attempt = models.SmallIntegerField(
@@ -205,7 +211,7 @@ class Run(models.Model):
     attempt = models.SmallIntegerField(default=1)
     status = models.SmallIntegerField()
     conclusion = models.SmallIntegerField()
-    runner = models.CharField(max_length=200, blank=True)
+    runner = models.CharField(max_length=NAME, blank=True)
     url = models.CharField(
         max_length=1000, blank=True, help_text="Empty for jobs, whose address follows from their ids."
     )
@@ -242,11 +248,11 @@ class SyncState(models.Model):
     started_at = models.DateTimeField(null=True)
     succeeded_at = models.DateTimeField(null=True)
     failures = models.PositiveIntegerField(default=0, help_text="In a row.")
-    problem = models.CharField(max_length=500, blank=True, help_text="In words; empty when all is well.")
+    problem = models.CharField(max_length=NAME, blank=True, help_text="In words; empty when all is well.")
     behind = models.CharField(max_length=200, blank=True, help_text="What is still to be read, in words.")
     done = models.PositiveIntegerField(default=0)
     total = models.PositiveIntegerField(default=0)
-    cursor = models.CharField(max_length=500, blank=True)
+    cursor = models.CharField(max_length=NAME, blank=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["repository", "kind"], name="syncstate_kind")]
@@ -276,7 +282,7 @@ class SetAside(models.Model):
     key = models.CharField(
         max_length=64, unique=True, help_text="Hash of kind and payload: repeats are counted, not added."
     )
-    reason = models.CharField(max_length=500)
+    reason = models.CharField(max_length=NAME)
     payload = models.TextField(help_text="What was sent, cut to 10,000 characters.")
     times = models.PositiveIntegerField(default=1)
     first_seen = models.DateTimeField()

@@ -1,7 +1,8 @@
 """The text or regular expression by which a person filters columns.
 
-The expression is a stranger's, and Python's `re` can neither be interrupted nor bounded: `(a+)+$` hangs the process. So Python
-only checks the syntax, for it can say where a mistake is; the search itself is done by PostgreSQL, which stops at a deadline.
+The expression is a stranger's, and Python's `re` can neither be interrupted nor bounded: `(a+)+$` hangs the process.
+So Python only checks the syntax, for it can say where a mistake is; the search itself is done by PostgreSQL, which
+stops at a deadline.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from hud import ingest
-from hud.ingest import ACTIONS_APP, Batch
+from hud.ingest import ACTIONS_APP, FOREIGN_EVENTS, Batch
 from hud.models import Branch, BranchCommit, Commit, Repository, Run, SyncedPage, SyncKind, SyncState, WorkflowRun
 from project.github import errors, factory
 from project.github.budget import Priority
@@ -51,6 +51,7 @@ SWEEP_COMMITS = 50  # what the first page of the grid shows
 YOUNG = timedelta(hours=1)  # commits younger than this are asked for checks and statuses at every poll
 QUIET = timedelta(days=2)  # older ones are asked no more, except by the backfill
 LONGEST_WALK = 2_000  # commits from a new head back to a known one
+FEW_COMMITS = 20  # usually one is new
 FORGET_PAGES_AFTER = timedelta(days=14)
 
 
@@ -229,9 +230,11 @@ def _walk(turn: _Poll, branch: str, head: str) -> None:
     on_branch = BranchCommit.objects.filter(branch__repository=turn.repository, branch__name=branch)
     if on_branch.filter(commit__sha=head).exists():
         return
-    limit = LONGEST_WALK if on_branch.exists() else turn.repository.backfill_commits
+    first_time = not on_branch.exists()
+    limit = turn.repository.backfill_commits if first_time else LONGEST_WALK
+    per_page = min(100, limit) if first_time else FEW_COMMITS
     read = 0
-    for page in turn.client.commits(turn.ref, head, per_page=min(100, limit), conditional=False):
+    for page in turn.client.commits(turn.ref, head, per_page=per_page, conditional=False):
         turn.store(page, commits=page.items)
         read += len(page.items)
         if read >= limit or on_branch.filter(commit__sha__in=[commit.sha for commit in page.items]).exists():
@@ -266,7 +269,7 @@ def _of_watched_commits(turn: _Poll, runs: Iterable[WorkflowRunPayload]) -> list
 
 
 def _sweep(turn: _Poll) -> None:
-    """Ask the newest commits for their workflow runs: finds those whose creation was missed, and re-runs of old ones."""
+    """Ask the newest commits for their workflow runs: finds those that were missed, and re-runs of old ones."""
     newest = _newest_commits(turn, SWEEP_COMMITS)
     stale = Commit.objects.filter(
         pk__in=newest, runs_listed_at__isnull=False, runs_listed_at__lt=turn.now - SWEEP_EVERY
@@ -298,7 +301,7 @@ def _poll_jobs(turn: _Poll) -> None:
     of them share a page there, where each workflow run would have a page of its own here.
     """
     unread = WorkflowRun.objects.filter(repository=turn.repository, jobs_fetched_attempt__lt=F("attempt"))
-    unread = unread.exclude(commit__runs_listed_at=None).order_by("-created_at")
+    unread = unread.exclude(commit__runs_listed_at=None).exclude(event__in=FOREIGN_EVENTS).order_by("-created_at")
     followed = Q(attempt=1) & ~Q(status=Status.COMPLETED)
     for run in unread.filter(followed & _jobs_have_ended()).iterator(chunk_size=200):
         page = turn.client.workflow_run(turn.ref, run.pk)
@@ -344,6 +347,7 @@ def _poll_checks(turn: _Poll) -> None:
     days now and then, for other apps may take their time.
     """
     running = WorkflowRun.objects.filter(commit=OuterRef("pk"), attempt=1, status__lt=Status.COMPLETED)
+    running = running.exclude(event__in=FOREIGN_EVENTS)
     newest = Commit.objects.filter(pk__in=_newest_commits(turn, SWEEP_COMMITS), committed_at__gt=turn.now - QUIET)
     sweep = turn.state.cursor == "" or datetime.fromisoformat(turn.state.cursor) < turn.now - SWEEP_EVERY
     for commit in newest.annotate(running=Exists(running)).order_by("-committed_at"):
@@ -389,7 +393,8 @@ def _poll_backfill(turn: _Poll) -> None:
             return
         for page in turn.client.workflow_runs(turn.ref, head_sha=commit.sha, priority=Priority.LOW):
             turn.store(page, workflow_runs=page.items)
-        for run in WorkflowRun.objects.filter(commit=commit, jobs_fetched_attempt__lt=F("attempt")):
+        unread = WorkflowRun.objects.filter(commit=commit, jobs_fetched_attempt__lt=F("attempt"))
+        for run in unread.exclude(event__in=FOREIGN_EVENTS):
             _read_jobs(turn, run, Priority.LOW)
         _read_other_checks(turn, commit.sha, Priority.LOW)
         _read_statuses(turn, commit.sha, Priority.LOW)

@@ -72,10 +72,10 @@ def groups(repository: Repository, *, repair: bool) -> Step:
         for row in rows.iterator(chunk_size=1000):
             name, order = rules.group(row.workflow, row.name)
             compared += 1
-            if (row.group, row.group_order) != (name[:250], order):
+            if (row.group, row.group_order) != (name, order):
                 differences.append(
                     f"group of {row.full_name}: “{row.group}” at place {row.group_order},"
-                    f" should be “{name[:250]}” at place {order}"
+                    f" should be “{name}” at place {order}"
                 )
         if repair and differences:
             derive.regroup(repository)

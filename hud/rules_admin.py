@@ -81,7 +81,7 @@ def preview(repository: Repository, rules: groups.Grouping) -> Preview:
     rows = Configuration.objects.filter(repository=repository).order_by("workflow", "name")
     for configuration in rows:
         name, order = rules.group(configuration.workflow, configuration.name)
-        moves = name[:250] != configuration.group
+        moves = name != configuration.group
         found.setdefault((name, order), []).append((configuration.full_name, configuration.group if moves else ""))
         moving += moves
         total += 1

@@ -1,5 +1,5 @@
-"""Addresses of the grid. A branch's name may contain slashes and may begin like one of the other pages' addresses, so the
-branch comes last; `commit/…` and `cell/…` take hexadecimal digits only."""
+"""Addresses of the grid. A branch's name may contain slashes and may begin like one of the other pages' addresses, so
+the branch comes last; `commit/…` and `cell/…` take hexadecimal digits only."""
 
 from django.urls import path, register_converter
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging.config
 import os
 import signal
@@ -49,6 +50,22 @@ def _begin_at_once(**_: Any) -> None:
     for entry in settings.CELERY_BEAT_SCHEDULE.values():
         options: Any = entry["options"]
         app.send_task(entry["task"], **options)
+
+
+def settle_memory() -> None:
+    """Have the garbage collector leave alone what was loaded at start, and look less often.
+
+    A batch makes tens of thousands of tuples that are freed by reference count; scanning everything that lives after
+    each few hundred of them cost ingestion a quarter of its speed.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
+
+
+@worker_process_init.connect
+def _settle_memory(**_: Any) -> None:
+    settle_memory()
 
 
 @worker_process_init.connect

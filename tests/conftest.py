@@ -113,6 +113,7 @@ def free_port() -> Callable[[], int]:
 
 # -- browser ----------------------------------------------------------------------------------------------------------
 
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """One Chromium for the session. Without one its tests fail: a page that nobody looked at has not been tested."""

@@ -19,7 +19,9 @@ register = template.Library()
 def square(outcome: Outcome, big: str = "", hidden: bool = False) -> SafeString:
     """A status square: glyph, colour and, unless the words stand beside it, its words for a screen reader."""
     words = mark_safe('aria-hidden="true"') if hidden else format_html('role="img" aria-label="{}"', outcome.words)
-    return format_html('<span class="st st-{}{}" {}>{}</span>', LETTERS[outcome], " big" if big else "", words, outcome.glyph)
+    return format_html(
+        '<span class="st st-{}{}" {}>{}</span>', LETTERS[outcome], " big" if big else "", words, outcome.glyph
+    )
 
 
 @register.filter
@@ -62,5 +64,9 @@ def ago(when: datetime | None, now: datetime, suffix: str = "") -> Any:
         return ""
     stamp = when.strftime("%Y-%m-%dT%H:%M:%SZ")
     return format_html(
-        '<time datetime="{}" title="{} UTC">{}</time>{}', stamp, f"{when:%Y-%m-%d %H:%M}", short_age((now - when).total_seconds()), suffix
+        '<time datetime="{}" title="{} UTC">{}</time>{}',
+        stamp,
+        f"{when:%Y-%m-%d %H:%M}",
+        short_age((now - when).total_seconds()),
+        suffix,
     )

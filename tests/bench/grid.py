@@ -1,7 +1,7 @@
 """The grid's server time beside its floor, the whole HTTP response, and that history does not slow it down.
 
-The floor fetches the same packed bytes with psycopg and joins the same strings. Nothing is cached between requests but what
-a worker process keeps anyway: every request asks with another `at=`, so that no two have the same address.
+The floor fetches the same packed bytes with psycopg and joins the same strings. Nothing is cached between requests but
+what a worker process keeps anyway: every request has another address.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from django.db import connection
 from django.test import RequestFactory
 
 from hud import views
-from hud.grid import _TABLE, PER_PAGE
+from hud.grid import _CELLS, PER_PAGE
 from hud.models import Repository
 
 from . import world
@@ -27,6 +27,8 @@ from .serving import running_site
 from .table import Row
 
 CONFIGURATIONS = 1000
+# The very strings that the page is made of, one for each value of a byte.
+TABLE = [html.decode() for _, html in _CELLS] + [""] * (256 - len(_CELLS))
 ROUNDS = 60
 
 
@@ -58,7 +60,7 @@ def _floor(repository: Repository) -> list[float]:
                 " ORDER BY b.position DESC LIMIT %s",
                 [repository.pk, PER_PAGE],
             ).fetchall()
-            return "".join(["".join(map(_TABLE.__getitem__, cells)) for (cells,) in rows])
+            return "".join(["".join(map(TABLE.__getitem__, cells)) for (cells,) in rows])
 
         return _times(fetch_and_join)
 
@@ -86,8 +88,8 @@ def _p(times: list[float], share: float) -> float:
 
 
 def measure() -> list[Row]:
-    """The table's rows about the grid. ARBORIST_BENCH_RUNS: the largest history, for a quicker look."""
-    most = int(os.environ.get("ARBORIST_BENCH_RUNS", "10000000"))
+    """The table's rows about the grid. BENCH_RUNS: the largest history, for a quicker look."""
+    most = int(os.environ.get("BENCH_RUNS", "10000000"))
     world.clear()
     repository = world.make(commits=20_000, configurations=CONFIGURATIONS)
     floor = median(_floor(repository))

@@ -42,8 +42,8 @@ def _hour(simulator: Running, repository: Repository, start: datetime) -> tuple[
     for tick in range(int(timedelta(hours=1) / TICK)):
         now = start + TICK * (tick + 1)
         simulator.control("clock", advance=TICK.total_seconds())
+        oldest = max(oldest, _age_of_trunk(repository, now))  # before the poll: the moment at which it is oldest
         _turn(repository, now, client)
-        oldest = max(oldest, _age_of_trunk(repository, now))
     counts = simulator.counts()
     return counts["counted"], oldest, Counter(counts["counted_by_route"])
 

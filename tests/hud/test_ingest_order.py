@@ -24,9 +24,11 @@ from hud.models import (
     Configuration,
     Repository,
     Run,
+    SyncedPage,
     WaitingJob,
     WorkflowRun,
 )
+from project.github.client import Validator
 from project.github.payloads import (
     BranchPayload,
     CheckRunPayload,
@@ -68,8 +70,8 @@ def workflow_run(id: int, sha: str, status: Status, conclusion=Conclusion.NONE, 
     )  # fmt: skip
 
 
-def job(id: int, name: str, status: Status, conclusion=Conclusion.NONE, *, run=1, attempt=1, sha=SHAS[1], start=6, end=None,
-        workflow: str | None = "pull"):  # fmt: skip
+def job(id: int, name: str, status: Status, conclusion=Conclusion.NONE, *, run=1, attempt=1, sha=SHAS[1], start=6,
+        end=None, workflow: str | None = "pull"):  # fmt: skip
     return JobPayload(
         id, run, attempt, workflow, name, sha, "main", status, conclusion, minutes(5),
         None if start is None else minutes(start), None if end is None else minutes(end), "runner-1", (), "",
@@ -103,9 +105,8 @@ EVENTS = [
     CheckRunPayload(31, "coverage", "meter", "Meter", SHAS[3], D, OK, minutes(6), minutes(9), "", 8),
     CheckRunPayload(31, "coverage", "meter", "Meter", SHAS[3], B, Conclusion.NONE, minutes(20), None, "", 8),
     # Actions tells its jobs as check runs too: these are jobs 21 and 24, and one of a workflow run that was lost
-    CheckRunPayload(21, "win / build", "github-actions", "GitHub Actions", SHAS[2], B, Conclusion.NONE, minutes(6), None,
-                    "", 9002),
-    CheckRunPayload(24, "bsd / build", "github-actions", "GitHub Actions", SHAS[2], D, OK, minutes(6), minutes(8), "", 9002),
+    CheckRunPayload(21, "win / build", "github-actions", "", SHAS[2], B, Conclusion.NONE, minutes(6), None, "", 9002),
+    CheckRunPayload(24, "bsd / build", "github-actions", "Actions", SHAS[2], D, OK, minutes(6), minutes(8), "", 9002),
     job(24, "bsd / build", D, OK, run=2, sha=SHAS[2], end=8, workflow="trunk"),
     CheckRunPayload(32, "any", "github-actions", "GitHub Actions", SHAS[3], D, OK, minutes(6), minutes(9), "", 8),
     StatusPayload(41, "ci/legacy", "pending", B, Conclusion.NONE, SHAS[3], "", minutes(6), minutes(6)),
@@ -184,8 +185,7 @@ def test_what_is_stored_is_what_was_said(expected):
     assert expected["order"] == SHAS[::-1]
     assert expected["cells"] == {
         SHAS[1]: {"pull / linux / test (default)": "FLAKY"},
-        SHAS[2]: {"trunk / win / build": "FAILED", "trunk / mac / build": "OVERDUE",
-                  "trunk / bsd / build": "PASSED"},
+        SHAS[2]: {"trunk / win / build": "FAILED", "trunk / mac / build": "OVERDUE", "trunk / bsd / build": "PASSED"},
         SHAS[3]: {"broken / startup": "FAILED", "Meter / coverage": "RUNNING", "status / ci/legacy": "FAILED"},
     }
     assert expected["waiting"] == [3]
@@ -263,6 +263,34 @@ def test_a_renamed_job_leaves_the_square_of_its_old_name():
     ingest.store(repository.pk, batch([job(11, "${{ matrix }} / build", B)]))
     ingest.store(repository.pk, batch([job(11, "linux / build", D, OK, end=9)]))
     assert snapshot(repository)["cells"] == {SHAS[1]: {"pull / linux / build": "PASSED"}}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("event", "cells"), [("push", ["PASSED"]), ("workflow_run", [])])
+def test_what_another_workflow_started_is_no_evidence_about_the_commit(event, cells):
+    repository, _ = ingest.add_repository("grove", "orchard", trunk="main")
+    run = replace(workflow_run(1, SHAS[1], B), event=event)
+    check = CheckRunPayload(
+        5, "a / build", "github-actions", "GitHub Actions", SHAS[1], D, OK, minutes(6), minutes(8), "", 9001
+    )
+    ingest.store(repository.pk, batch([run]))
+    ingest.store(repository.pk, batch([check]))
+    assert [name for by_name in snapshot(repository)["cells"].values() for name in by_name.values()] == cells
+
+
+@pytest.mark.django_db
+def test_a_page_of_check_runs_is_asked_again_until_its_workflow_runs_are_known():
+    repository, _ = ingest.add_repository("grove", "orchard", trunk="main")
+    check = CheckRunPayload(
+        5, "a / build", "github-actions", "GitHub Actions", SHAS[1], D, OK, minutes(6), minutes(8), "", 9001
+    )
+    page = replace(batch([check]), validators=[Validator("k" * 64, "", "an-etag", None)])
+    ingest.store(repository.pk, page)
+    assert not SyncedPage.objects.exists()
+    ingest.store(repository.pk, batch([workflow_run(1, SHAS[1], B)]))
+    ingest.store(repository.pk, page)
+    assert SyncedPage.objects.exists()
+    assert Run.objects.exists()
 
 
 @pytest.mark.django_db

@@ -16,8 +16,8 @@ class Command(BaseCommand):
     """Safe beside running workers: it takes the lock that ingestion takes, a hundred commits at a time."""
 
     help = (
-        "Rebuild the cells of every commit, the groups of every configuration and the order of every watched branch from"
-        " what GitHub said, print what differs from what is stored, and repair it."
+        "Rebuild the cells of every commit, the groups of every configuration and the order of every watched branch"
+        " from what GitHub said, print what differs from what is stored, and repair it."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
