@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
@@ -13,6 +14,7 @@ from django.http import QueryDict
 
 MAX_TEXT = 200
 MAX_PAGE = 100_000
+SHA = re.compile(r"[0-9a-f]{4,40}")
 SHOWS = ("", "failing", "notgreen")
 
 
@@ -73,7 +75,7 @@ def parse(query: QueryDict) -> Address:
     """The view that a query string asks for."""
 
     def text(name: str) -> str:
-        return query.get(name, "").replace("\0", "").strip()[:MAX_TEXT]
+        return query.get(name, "").replace("\0", "").strip()[:MAX_TEXT].strip()
 
     # A browser leaves an unticked box out of the form, so the form sends `unstable=0` hidden before the box's `1`.
     return Address(
@@ -82,9 +84,9 @@ def parse(query: QueryDict) -> Address:
         show=show if (show := query.get("show", "")) in SHOWS else "",
         unstable=query.get("unstable", "1") != "0",
         rare=query.get("rare", "1") != "0",
-        author=text("author").removeprefix("@"),
+        author=text("author").lstrip("@ "),
         open=tuple(dict.fromkeys(one for value in query.getlist("open") for one in value[:10_000].split(",") if one)),
-        at=text("at")[:40].lower(),
+        at=at if SHA.fullmatch(at := text("at").lower()) else "",
         page=page_number(query.get("page", "")),
     )
 

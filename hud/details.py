@@ -274,7 +274,7 @@ def _seconds(started: datetime | None, ended: datetime | None) -> float | None:
 
 
 def _history(place: Place, commit: Commit, slot: int) -> dict[str, Any]:
-    """The column's newest commits up to a little after this one, oldest first, as bars as high as the runs were long."""
+    """The column's commits up to a little after this one, oldest first, as bars as high as the runs were long."""
     on_branch = place.commits
     here = on_branch.filter(commit=commit).values_list("position", flat=True).first()
     if here is None:

@@ -184,8 +184,8 @@ def _context(
                 ("", "All", "all"), ("failing", "Only failing", "failing"), ("notgreen", "Hide green", "notgreen")
             )
         ],
-        "newer": address.query(page=address.page - 1, at="") if address.page > 1 else "",
-        "older": address.query(page=address.page + 1, at="") if page.older else "",
+        "newer": place.path + address.query(page=address.page - 1, at="") if address.page > 1 else "",
+        "older": place.path + address.query(page=address.page + 1, at="") if page.older else "",
         "newest": address.query(page=1, at=""),
         "unfiltered": address.query(q="", regex=False, at=""),
         "unshown": address.query(show="", at=""),

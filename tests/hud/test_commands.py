@@ -34,6 +34,11 @@ class TestAddRepository:
         assert call("add_repository", "Grove/Orchard") == "grove/orchard is watched already; nothing has changed.\n"
         assert Repository.objects.get().trunk == "develop"
 
+    def test_further_branches_are_added_to_those_watched_already(self):
+        call_command("add_repository", "grove/orchard", "--watch", "viable/strict")
+        call_command("add_repository", "grove/orchard", "--watch", "release/2.1", "--watch", "viable/strict")
+        assert Repository.objects.get().watched_branches == ["viable/strict", "release/2.1"]
+
     def test_repeating_it_with_options_changes_what_they_say_and_watches_it_again(self):
         call("add_repository", "grove/orchard")
         Repository.objects.update(active=False)

@@ -204,6 +204,7 @@ def test_paging_keeps_the_filter(client: Client) -> None:
     assert 'rel="prev" href="' in page
     older = re.search(r'rel="next" href="([^"]+)"', page)
     assert older
+    assert 'rel="prev" href="/hud/' in client.get(url(Repository.objects.get(), "main?page=2")).content.decode()
     assert older[1].endswith("main?q=linux&amp;open=group-1&amp;page=3")
 
 

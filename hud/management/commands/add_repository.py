@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from hud import actions, ingest
+from hud.models import NAME
 from project.configuration import REPOSITORY_NAME
 
 MOST_BACKFILL = 100_000
@@ -22,6 +23,9 @@ class Command(BaseCommand):
         parser.add_argument("repository", help="owner/name, such as pytorch/pytorch")
         parser.add_argument("--trunk", help="the branch that is kept green (default: GitHub's default branch)")
         parser.add_argument(
+            "--watch", action="append", metavar="BRANCH", help="a further branch to show; may be given more than once"
+        )
+        parser.add_argument(
             "--backfill", type=int, metavar="N", help="how many commits of its history to read at first (default: 200)"
         )
 
@@ -32,10 +36,12 @@ class Command(BaseCommand):
             raise CommandError(f"{name[:200]!r} is not owner/name, such as pytorch/pytorch.")
         if backfill is not None and not 0 <= backfill <= MOST_BACKFILL:
             raise CommandError(f"--backfill must be from 0 to {MOST_BACKFILL:,}, not {backfill}.")
-        if trunk is not None and (not trunk.strip() or len(trunk) > 250 or not trunk.isprintable()):
-            raise CommandError("--trunk must be the name of a branch.")
+        for option, branch in [("--trunk", trunk), *(("--watch", watched) for watched in options["watch"] or ())]:
+            if branch is not None and (not branch.strip() or len(branch) > NAME or not branch.isprintable()):
+                raise CommandError(f"{option} must be the name of a branch.")
         repository, new = ingest.add_repository(*name.split("/"))
-        wanted = {"trunk": trunk, "backfill_commits": backfill, "active": True}
+        watched = list(dict.fromkeys([*repository.watched_branches, *(options["watch"] or ())]))
+        wanted = {"trunk": trunk, "watched_branches": watched, "backfill_commits": backfill, "active": True}
         changed = {
             field: value for field, value in wanted.items() if value is not None and getattr(repository, field) != value
         }

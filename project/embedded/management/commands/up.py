@@ -26,6 +26,8 @@ from project.embedded.supervisor import Service, Supervisor
 from project.simulator.catalogue import CATALOGUES
 
 SIMULATOR_PORT = 8010
+# So that a newcomer finds a second branch to pick.
+SIMULATED_OPTIONS = ("--watch", "viable/strict")
 ANSWER_SECONDS = 60.0
 
 
@@ -67,7 +69,7 @@ class Command(BaseCommand):
             _wait_for_port(supervisor, int(env["ARBORIST_GITHUB_API_URL"].rpartition(":")[2]))
         repositories = [name for name in env.get("ARBORIST_REPOSITORIES", "").split(",") if name.strip()]
         for repository in repositories:
-            _add_repository(supervisor, repository.strip(), env)
+            _add_repository(supervisor, repository.strip(), env, *(SIMULATED_OPTIONS if simulated else ()))
         connections.close_all()
         for service in _services(env):
             if supervisor.ending.is_set():
@@ -150,10 +152,15 @@ def _migrate(supervisor: Supervisor) -> None:
         call_command("migrate", interactive=False, verbosity=0)
 
 
-def _add_repository(supervisor: Supervisor, name: str, env: dict[str, str]) -> None:
+def _add_repository(supervisor: Supervisor, name: str, env: dict[str, str], *options: str) -> None:
     # In a process of its own: the simulated GitHub's address is not in our settings.
     done = subprocess.run(
-        _manage("add_repository", name), env=env, capture_output=True, text=True, errors="replace", check=False
+        _manage("add_repository", name, *options),
+        env=env,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
     )
     if done.returncode != 0:  # shown, not fatal: the site can still be looked at, and /status says more
         supervisor.say(f"WARNING: {name} could not be added: {done.stderr.strip()[-500:]}")
