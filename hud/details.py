@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from django.utils import timezone
 
-from hud import layout
-from hud.cells import Attempt, Outcome, RunFact, RunKind, attempts, representative, shown
+from hud import layout, links
+from hud.cells import Attempt, Outcome, RunFact, attempts, representative, shown
 from hud.models import Commit, CommitCells, Run, WorkflowRun
 from hud.places import Place
 from project.github.outcomes import Status
@@ -238,7 +238,12 @@ def _square(
         facts.append(fact)
         shows = Outcome.OVERDUE if over else shown(fact.status, fact.conclusion)
         lines[fact.id] = OneRun(
-            row[10], shows, _seconds(row[7], row[8]), row[8], row[11], _run_url(place, fact, row[12])
+            row[10],
+            shows,
+            _seconds(row[7], row[8]),
+            row[8],
+            row[11],
+            links.run_url(place.github, fact.id, fact.workflow_run_id, row[12]),
         )
     chosen = representative(facts, outcome)
     merged = [_attempt(place, attempt, lines, workflow_runs) for attempt in attempts(facts)]
@@ -259,14 +264,6 @@ def _attempt(
     longest = max((run.seconds for run in runs if run.seconds is not None), default=None)
     ended = max((end for end in ends if end), default=None) if all(ends) else None
     return OneAttempt(attempt.number, attempt.outcome, longest, ended, url, event, runs)
-
-
-def _run_url(place: Place, fact: RunFact, url: str) -> str:
-    if url.startswith(("https://", "http://")):
-        return url
-    if fact.id & 3 == RunKind.JOB and fact.workflow_run_id is not None:
-        return f"{place.github}/actions/runs/{fact.workflow_run_id}/job/{fact.id >> 2}"
-    return f"{place.github}/actions/runs/{fact.workflow_run_id}" if fact.workflow_run_id is not None else ""
 
 
 def _seconds(started: datetime | None, ended: datetime | None) -> float | None:

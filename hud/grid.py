@@ -153,12 +153,13 @@ def _row(
     """A row of the table before and after its age: which commit it is; its cells, those that need a person as links."""
     sha = row.sha.encode()
     short, link = sha[:7], base + b"/cell/" + sha
+    title = row.title.removesuffix(f"(#{row.pr_number})").rstrip() if row.pr_number else row.title
     pr = b"<a href=%b/pull/%d>#%d</a>" % (github, row.pr_number, row.pr_number) if row.pr_number else b""
     begin = (
         b'<tr id=%b><th scope=row class="m sha"><a href="%b/commit/%b">%b</a><td class="m pr">%b'
         b'<td class="m ti"><a href="%b/commit/%b"><bdi>%b</bdi></a><td class="m au"><bdi>%b</bdi><td class="m ag"'
     ) % (
-        sha, base, sha, short, pr, base, sha, header.plain(row.title or "(not read yet)").encode(),
+        sha, base, sha, short, pr, base, sha, header.plain(title or "(not read yet)").encode(),
         header.plain(row.author_login or row.author_name).encode(),
     )  # fmt: skip
     # Until `as_cells` the bytes below twelve stand for cells, so there must be no others of those: see `header.plain`.

@@ -11,6 +11,7 @@ from hud.address import Address
 from hud.layout import Kept, Shape
 
 HEADERS = Kept(32)
+LABEL_ROOM = 22  # characters
 
 
 class Header(NamedTuple):
@@ -29,6 +30,11 @@ def plain(text: str) -> str:
 
 
 _NO_CONTROLS = dict.fromkeys(range(32), " ")
+
+
+def shortened(label: str) -> str:
+    """A label that has room above its column. Both ends stay, for the names of a group differ at either."""
+    return label if len(label) <= LABEL_ROOM else f"{label[: LABEL_ROOM - 15].rstrip()}…{label[-14:].lstrip()}"
 
 
 def of(shape: Shape, address: Address, path: str, suffix: str) -> Header:
@@ -50,7 +56,7 @@ def _build(shape: Shape, address: Address, path: str, suffix: str) -> Header:
         toggle = ""
         if len(column.members) > 1:
             toggle = escape(path + address.query(open=address.toggled(column.group.slug), at=""))
-        label = plain(column.members[0].label if column.single else column.group.name)
+        label = plain(shortened(column.members[0].label if column.single else column.group.name))
         title = plain(column.members[0].full_name) if len(column.members) == 1 else name
         mark = " class=mem" if column.single else " class=exp" if column.unfolded else ""
         inner = (

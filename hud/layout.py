@@ -167,7 +167,7 @@ def short_labels(names: Sequence[str]) -> list[str]:
         return list(names)
     low, high = min(names), max(names)
     same = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
-    cut = max(low.rfind(mark, 0, same) + len(mark) for mark in (" / ", " (", ", "))
+    cut = max(low.rfind(mark, 0, same) + len(mark) for mark in (" / ", " (", ", ", "-"))
     if cut < 3 or not all(len(name) > cut for name in names):
         return list(names)
     opened = low[:cut].count("(") > low[:cut].count(")")

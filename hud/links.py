@@ -8,10 +8,12 @@ from hud.cells import RunKind
 def run_url(github: str, run_id: int, workflow_run_id: int | None, url: str) -> str:
     """The page of a run. `github` is the repository's address on GitHub, `run_id` is `Run.id`, `url` is `Run.url`.
 
-    Empty for a check run or status whose app named no page.
+    Empty for a check run or status whose app named no page of the web.
     """
-    if url or workflow_run_id is None:
+    if url.startswith(("https://", "http://")):
         return url
+    if workflow_run_id is None:
+        return ""
     address = f"{github}/actions/runs/{workflow_run_id}"
     return f"{address}/job/{run_id >> 2}" if run_id & 3 == RunKind.JOB else address
 

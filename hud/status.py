@@ -6,14 +6,11 @@ Works without Redis: what only Redis knows is then said to be unknown.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-import redis
-from django.conf import settings
 from django.core.paginator import Page, Paginator
 from django.db.models import Count, Min
 from django.utils import timezone
@@ -170,17 +167,10 @@ def stale(repositories: Iterable[RepositoryStatus]) -> list[RepositoryStatus]:
 
 def _worker() -> Worker:
     try:
-        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1) as client:
-            value = client.get(health.HEARTBEAT_KEY)
-    except redis.RedisError:
-        return Worker(False, "Unknown, because Redis does not answer.")
-    try:
-        seconds = max(0, round(time.time() - float(value)))
-    except (TypeError, ValueError):
-        return Worker(False, "No heartbeat: no worker or no beat is running, so nothing is polled.")
-    if seconds > health.HEARTBEAT_LATE_SECONDS:
-        return Worker(False, f"Last heartbeat {seconds} s ago: worker or beat has stopped, or tasks are queueing up.")
-    return Worker(True, f"Working; last heartbeat {seconds} s ago.")
+        return Worker(True, f"Working; last {health.worker()}.")
+    except health.NotReadyError as error:
+        words = str(error)
+        return Worker(False, f"{words[0].upper()}{words[1:]}.")
 
 
 def _budget() -> BudgetState | None:

@@ -84,15 +84,17 @@ def _redis() -> str:
     return "answers"
 
 
-def _worker() -> str:
+def worker() -> str:
+    """How the worker is, in words; raises NotReadyError if beat, broker or worker do not do their part."""
     try:
         with _client() as client:
             value = client.get(HEARTBEAT_KEY)
     except redis.RedisError as error:
         raise NotReadyError("unknown, because Redis does not answer") from error
-    if not isinstance(value, bytes):
-        raise NotReadyError("no heartbeat in the last two minutes: no worker or no beat is running")
-    age = max(0, round(time.time() - float(value)))
+    try:
+        age = max(0, round(time.time() - float(value)))
+    except (TypeError, ValueError) as error:
+        raise NotReadyError("no heartbeat: no worker or no beat is running, so nothing is polled") from error
     if age > HEARTBEAT_LATE_SECONDS:
         raise NotReadyError(f"last heartbeat {age} s ago: worker or beat has stopped, or tasks are queueing up")
     return f"heartbeat {age} s ago"
@@ -102,4 +104,4 @@ def _client() -> redis.Redis:
     return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2)
 
 
-_OWN: dict[str, Check] = {"database": _database, "redis": _redis, "worker": _worker}
+_OWN: dict[str, Check] = {"database": _database, "redis": _redis, "worker": worker}

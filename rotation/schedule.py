@@ -16,7 +16,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final, Literal, NamedTuple, get_args
+from itertools import pairwise
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from rotation.turns import Kind, Pattern, Turn, Turns
@@ -25,9 +26,6 @@ __all__ = ["Absence", "Kind", "Member", "Override", "Reason", "Rotation", "Shift
 __all__ += ["holder", "odd_handoffs", "shifts", "stretches"]
 
 Reason = Literal["turn", "substitute", "override"]
-
-MAX_EVERY: Final = 1000
-"""Longer turns are mistyped, and would only keep the machine busy."""
 
 
 # What goes in
@@ -89,7 +87,7 @@ class Absence(_Interval):
 
 
 @dataclass(frozen=True, slots=True, init=False)
-class Rotation:
+class Rotation(Pattern):
     """When the turns of a duty are, and whose.
 
     kind, every: "daily", "weekly" or "hourly" turns, of that many days, weeks or hours.
@@ -102,18 +100,10 @@ class Rotation:
     runs_on: a shift before such dates lasts until the next one begins, instead of leaving them empty.
 
     Times and dates may also be given in ISO format. Raises ValueError for an unknown kind or zone, `every` out of
-    range, a handoff with a zone of its own, and what isn't ISO format.
+    range, a handoff with a zone of its own, an instant for a date, and what isn't ISO format.
     """
 
-    kind: Kind
-    every: int
-    handoff: time
-    timezone: ZoneInfo
-    start: date
     members: tuple[Member, ...]
-    weekdays_only: bool
-    holidays: frozenset[date]
-    runs_on: bool
 
     def __init__(
         self,
@@ -128,37 +118,8 @@ class Rotation:
         *,
         runs_on: bool = False,
     ) -> None:
-        if kind not in get_args(Kind):
-            raise ValueError(f"unknown kind of rotation: {kind!r}")
-        if not 1 <= every <= MAX_EVERY:
-            raise ValueError(f"a turn must be 1 to {MAX_EVERY} units long, not {every}")
-        handoff = time.fromisoformat(handoff) if isinstance(handoff, str) else handoff
-        if handoff.tzinfo is not None:
-            raise ValueError("the handoff is a time on the wall; its zone is the rotation's")
-        put = object.__setattr__
-        put(self, "kind", kind)
-        put(self, "every", every)
-        put(self, "handoff", handoff.replace(fold=0))
-        put(self, "timezone", _zone(timezone) if isinstance(timezone, str) else timezone)
-        put(self, "start", _date(start))
-        put(self, "members", tuple(members))
-        put(self, "weekdays_only", weekdays_only)
-        put(self, "holidays", frozenset(map(_date, holidays)))
-        put(self, "runs_on", runs_on)
-
-    def turns(self) -> Turns:
-        return Turns.of(
-            Pattern(
-                kind=self.kind,
-                every=self.every,
-                handoff=self.handoff,
-                zone=self.timezone,
-                start=self.start,
-                weekdays_only=self.weekdays_only,
-                holidays=self.holidays,
-                runs_on=self.runs_on,
-            )
-        )
+        Pattern.__init__(self, kind, every, handoff, timezone, start, weekdays_only, holidays, runs_on)
+        object.__setattr__(self, "members", tuple(members))
 
 
 # What comes out
@@ -258,8 +219,9 @@ def stretches(
     if start == end:
         return []
     planned = list(_planned(rotation, start, end, absences))
-    reach = planned or [_Span(start, end)]
-    laid = _visible(list(overrides), min(start, reach[0].start), max(end, reach[-1].end))
+    first = min(start, planned[0].start) if planned else start
+    last = max(end, planned[-1].end) if planned else end
+    laid = _visible(list(overrides), first, last)
     found = [stretch for stretch in _merged(planned, laid) if stretch.end > start and stretch.start < end]
     found.sort(key=lambda stretch: stretch.start)
     return found
@@ -268,23 +230,22 @@ def stretches(
 def odd_handoffs(rotation: Rotation, start: datetime, end: datetime) -> list[OddHandoff]:
     """The handoffs in the window that fall in a skipped or repeated hour, for the form to warn of.
 
-    Hourly turns have a wall-clock handoff only at their very beginning. Raises ValueError for a naive instant.
+    Of hourly turns only the first has a wall-clock handoff. Raises ValueError for a naive instant.
     """
     start, end = _utc(start), _utc(end)
-    turns = rotation.turns()
+    turns = Turns.of(rotation)
     if rotation.kind == "hourly":
-        days = {rotation.start}
+        boundaries = {turns.handoff_on(rotation.start)}
     else:
-        days = set()
-        for turn in turns.around(start, end):
-            for stretch in turn.stretches:
-                days.update(at.astimezone(rotation.timezone).date() for at in stretch)
+        boundaries = {at for turn in turns.around(start, end) for stretch in turn.stretches for at in stretch}
     odd: list[OddHandoff] = []
-    for day in sorted(days):
-        at = turns.handoff_on(day)
-        first = datetime.combine(day, rotation.handoff, rotation.timezone)
-        change = _offset(first.replace(fold=1)) - _offset(first)
-        if change and start <= at < end:
+    for at in sorted(at for at in boundaries if start <= at < end):
+        # A time that is skipped late in the evening takes place on the date after the one it was meant for.
+        day = at.astimezone(rotation.timezone).date()
+        day = day if turns.handoff_on(day) == at else day - timedelta(days=1)
+        wall = datetime.combine(day, rotation.handoff, rotation.timezone)
+        change = _offset(wall.replace(fold=1)) - _offset(wall)
+        if change and turns.handoff_on(day) == at:
             odd.append(OddHandoff(day, at, "skipped" if change > timedelta() else "repeated"))
     return odd
 
@@ -338,7 +299,7 @@ class _Span(NamedTuple):
 
 def _planned(rotation: Rotation, start: datetime, end: datetime, absences: Iterable[Absence]) -> Iterator[Stretch]:
     """The shifts with a part in the window, whole and in order, as they are without overrides."""
-    turns = rotation.turns()
+    turns = Turns.of(rotation)
     seatings = _seatings(rotation, turns, end)
     away = _Away(absences)
     current = 0
@@ -406,7 +367,7 @@ def _visible(overrides: list[Override], start: datetime, end: datetime) -> list[
     on: list[tuple[int, Override]] = []  # newest first
     seen: list[Stretch] = []
     arrived = 0
-    for at, following in zip(times, times[1:], strict=False):
+    for at, following in pairwise(times):
         while arrived < len(coming) and coming[arrived][0] <= at:
             _, index, override = coming[arrived]
             heapq.heappush(on, (-index, override))
@@ -450,19 +411,6 @@ def _utc(at: datetime) -> datetime:
     if at.tzinfo is None:
         raise ValueError(f"an instant needs a time zone: {at.isoformat()}")
     return at.astimezone(UTC)
-
-
-def _date(day: date | str) -> date:
-    if isinstance(day, datetime):
-        raise ValueError(f"a local date is wanted, not an instant: {day.isoformat()}")
-    return date.fromisoformat(day) if isinstance(day, str) else day
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (KeyError, OSError, ValueError) as error:  # unknown; a directory's name; a name that leaves its folder
-        raise ValueError(f"unknown time zone: {name!r}") from error
 
 
 def _offset(wall: datetime) -> timedelta:

@@ -13,18 +13,18 @@ same for a rotation that is ten years old.
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 from zoneinfo import ZoneInfo
 
 Kind = Literal["daily", "weekly", "hourly"]
 
 DAY: Final = timedelta(days=1)
-SATURKind = Literal["daily", "weekly", "hourly"]
-
-DAY: Final = 5
+SATURDAY: Final = 5
+MAX_EVERY: Final = 1000
+"""Longer turns are mistyped, and would only keep the machine busy."""
 
 
 class Turn(NamedTuple):
@@ -35,19 +35,46 @@ class Turn(NamedTuple):
     stretches: tuple[tuple[datetime, datetime], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Pattern:
-    """What decides when turns are. `every`: the length of a turn, in days, weeks or hours by the kind; `runs_on`: a
-    stretch lasts over the days off that follow it instead of leaving them empty."""
+    """What decides when turns are; `rotation.schedule.Rotation` says what each part means."""
 
     kind: Kind
     every: int
     handoff: time
-    zone: ZoneInfo
+    timezone: ZoneInfo
     start: date
     weekdays_only: bool
     holidays: frozenset[date]
     runs_on: bool
+
+    def __init__(
+        self,
+        kind: Kind,
+        every: int,
+        handoff: time | str,
+        timezone: ZoneInfo | str,
+        start: date | str,
+        weekdays_only: bool,
+        holidays: Iterable[date | str],
+        runs_on: bool,
+    ) -> None:
+        if kind not in get_args(Kind):
+            raise ValueError(f"unknown kind of rotation: {kind!r}")
+        if not 1 <= every <= MAX_EVERY:
+            raise ValueError(f"a turn must be 1 to {MAX_EVERY} units long, not {every}")
+        handoff = time.fromisoformat(handoff) if isinstance(handoff, str) else handoff
+        if handoff.tzinfo is not None:
+            raise ValueError("the handoff is a time on the wall; its zone is the rotation's")
+        put = object.__setattr__
+        put(self, "kind", kind)
+        put(self, "every", every)
+        put(self, "handoff", handoff.replace(fold=0))
+        put(self, "timezone", _zone(timezone) if isinstance(timezone, str) else timezone)
+        put(self, "start", _date(start))
+        put(self, "weekdays_only", weekdays_only)
+        put(self, "holidays", frozenset(map(_date, holidays)))
+        put(self, "runs_on", runs_on)
 
 
 class Turns(ABC):
@@ -64,7 +91,7 @@ class Turns(ABC):
     def handoff_on(self, day: date) -> datetime:
         """The handoff of that local date, in UTC. In a skipped hour it is the same number of minutes after the jump as
         it was meant to be after its beginning; of a repeated hour it is the first pass: `zoneinfo` with fold=0."""
-        return datetime.combine(day, self._pattern.handoff, self._pattern.zone).astimezone(UTC)
+        return datetime.combine(day, self._pattern.handoff, self._pattern.timezone).astimezone(UTC)
 
     def is_off(self, day: date) -> bool:
         """Whether that local date has no shift and uses up no turn."""
@@ -97,7 +124,7 @@ class DateTurns(Turns):
             if day >= start and not (pattern.weekdays_only and day.weekday() >= SATURDAY)
         )
         self._empty_blocks: list[int] = []
-        if weekly:
+        if self._weekly:
             blocks = sorted({(day - start).days // (7 * pattern.every) for day in self._lost})
             self._empty_blocks = [n for n in blocks if self._worked(self._block(n)) == self._worked(self._block(n + 1))]
 
@@ -135,7 +162,7 @@ class DateTurns(Turns):
         """The first date from the start on whose handoff is at or after the instant."""
         if at <= self._first_handoff:
             return self._start
-        day = at.astimezone(self._pattern.zone).date() - DAY
+        day = at.astimezone(self._pattern.timezone).date() - DAY
         while self.handoff_on(day) < at:
             day += DAY
         return max(day, self._start)
@@ -176,7 +203,7 @@ class HourTurns(Turns):
         self._off_from: list[int] = []
         self._off_to: list[int] = []
         self._off_sum: list[int] = [0]
-        self._known_to = self._first.astimezone(pattern.zone).date()
+        self._known_to = self._first.astimezone(pattern.timezone).date()
 
     def begun_before(self, at: datetime) -> int:
         return self._number(self._slots_before(at))
@@ -222,7 +249,7 @@ class HourTurns(Turns):
         """Finds the runs of slots that are off, up to the date on which this slot begins."""
         if not (self._pattern.weekdays_only or self._pattern.holidays):
             return
-        last = self._begins(slot).astimezone(self._pattern.zone).date()
+        last = self._begins(slot).astimezone(self._pattern.timezone).date()
         while self._known_to <= last:
             day, self._known_to = self._known_to, self._known_to + DAY
             if self.is_off(day):
@@ -234,10 +261,23 @@ class HourTurns(Turns):
 
     def _midnight(self, day: date) -> datetime:
         # Where midnight is skipped, fold=0 gives the jump itself, which is where the date begins.
-        return datetime.combine(day, time(), self._pattern.zone).astimezone(UTC)
+        return datetime.combine(day, time(), self._pattern.timezone).astimezone(UTC)
 
 
 def _weekdays_before(day: date) -> int:
     """Monday to Friday dates before this one, since 1 January of the year 1, a Monday."""
     weeks, rest = divmod(day.toordinal() - 1, 7)
     return weeks * SATURDAY + min(rest, SATURDAY)
+
+
+def _date(day: date | str) -> date:
+    if isinstance(day, datetime):
+        raise ValueError(f"a local date is wanted, not an instant: {day.isoformat()}")
+    return date.fromisoformat(day) if isinstance(day, str) else day
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, OSError, ValueError) as error:  # unknown; a directory's name; a name that leaves its folder
+        raise ValueError(f"unknown time zone: {name!r}") from error

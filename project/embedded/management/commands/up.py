@@ -131,7 +131,8 @@ def _require_free_port() -> None:
 def _simulated_github(supervisor: Supervisor, env: dict[str, str]) -> dict[str, str]:
     """Start the simulated GitHub; what the other processes must know to watch it."""
     port = SIMULATOR_PORT if _is_free(SIMULATOR_PORT) else _free_port()
-    command = [*_manage("simulate_github"), "--port", str(port)]
+    # As generous as GitHub is to an app of a big organization, so that the history is read in minutes.
+    command = [*_manage("simulate_github"), "--port", str(port), "--hourly-limit", "15000"]
     supervisor.start(Service("github", command, env, foundation=True))
     return {
         "ARBORIST_GITHUB_API_URL": f"http://127.0.0.1:{port}",
