@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any, NamedTuple
 
 from django.db import connection
@@ -135,10 +134,19 @@ class Grid:
     def _rows(self, base: bytes, github: bytes, now: datetime) -> bytes:
         """The table's body. From one refresh to the next few rows change, so the others are not made again; only
         their age is."""
+        lines = list(zip(self.rows, self.cells, self.groups, strict=True))
+        keys = [(self.head.key, base, github, *row[:4], row.pr_number, cells, groups) for row, cells, groups in lines]
+        kept: list[Any] = [ROWS.find(key) for key in keys]
+        missing = [n for n, found in enumerate(kept) if found is None]
+        if missing:  # all at once, so that the page is gone through twelve times and not each of its rows
+            made = [_row(*lines[n], self.head.middles, base, github) for n in missing]
+            ends = as_cells(_SEAM.join(raw for _, raw in made)).split(_SEAM)
+            for n, (begin, _), end in zip(missing, made, ends, strict=True):
+                kept[n] = (begin, end)
+                ROWS.keep(keys[n], kept[n])
         parts: list[bytes] = []
-        for row, cells, groups in zip(self.rows, self.cells, self.groups, strict=True):
-            key = (self.head.key, base, github, *row[:4], row.pr_number, cells, groups)
-            begin, end = ROWS.get(key, partial(_row, row, cells, groups, self.head.middles, base, github))
+        for (row, _, _), found in zip(lines, kept, strict=True):
+            begin, end = found
             when = b"><time>"
             if row.committed_at:
                 ago = short_age((now - row.committed_at).total_seconds())
@@ -147,10 +155,14 @@ class Grid:
         return b"".join(parts)
 
 
+_SEAM = b"\x0c"  # a byte that neither stands for a cell nor is left in anybody's text
+
+
 def _row(
     row: Row, cells: bytes, groups: bytes, middles: Sequence[bytes], base: bytes, github: bytes
 ) -> tuple[bytes, bytes]:
-    """A row of the table before and after its age: which commit it is; its cells, those that need a person as links."""
+    """A row of the table before and after its age: which commit it is; its cells, those that need a person as links,
+    the others still as bytes."""
     sha = row.sha.encode()
     short, link = sha[:7], base + b"/cell/" + sha
     title = row.title.removesuffix(f"(#{row.pr_number})").rstrip() if row.pr_number else row.title
@@ -171,7 +183,7 @@ def _row(
         parts += (cells[done:at], _LINK[code], link, middles[at], short, _TAIL[code])
         done = at + 1
     parts += (cells[done:], b'<td class="m su">', sums(groups))
-    return begin, as_cells(b"".join(parts))
+    return begin, b"".join(parts)
 
 
 def as_cells(text: bytes) -> bytes:

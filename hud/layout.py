@@ -88,16 +88,26 @@ class Kept:
 
     def get(self, key: Hashable, build: Callable[[], T]) -> T:
         """What is kept under `key`, built now if there is nothing yet."""
+        found = self.find(key)
+        if found is None:
+            found = build()
+            self.keep(key, found)
+        return found  # type: ignore[return-value]
+
+    def find(self, key: Hashable) -> object | None:
+        """What is kept under `key`, or None."""
         with self._lock:
             if key in self._entries:
                 self._entries.move_to_end(key)
-                return self._entries[key]  # type: ignore[return-value]
-        value = build()
+                return self._entries[key]
+        return None
+
+    def keep(self, key: Hashable, value: object) -> None:
+        """Keep it, in place of what was not used for longest."""
         with self._lock:
             self._entries[key] = value
             while len(self._entries) > self._size:
                 self._entries.popitem(last=False)
-        return value
 
     def clear(self) -> None:
         """Forget everything (tests)."""

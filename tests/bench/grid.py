@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import connection
 from django.test import RequestFactory
 
-from hud import views
+from hud import grid, views
 from hud.grid import _CELLS, PER_PAGE
 from hud.models import Repository
 
@@ -65,7 +65,8 @@ def _floor(repository: Repository) -> list[float]:
         return _times(fetch_and_join)
 
 
-def _server(repository: Repository, query: str) -> list[float]:
+def _server(repository: Repository, *, keep_rows: bool) -> list[float]:
+    """Times of the view itself. A worker keeps the HTML of unchanged rows; without `keep_rows` it is made to forget it."""
     factory = RequestFactory()
 
     class Nobody:
@@ -73,7 +74,9 @@ def _server(repository: Repository, query: str) -> list[float]:
         pk = None
 
     def serve(n: int) -> bytes:
-        request = factory.get(f"/hud/{repository}/main?{query}&n={n}")
+        if not keep_rows:
+            grid.ROWS.clear()
+        request = factory.get(f"/hud/{repository}/main?open=*&n={n}")
         request.user = Nobody()
         request.htmx = False
         response = views.grid(request, repository.owner, repository.name, "main")
@@ -93,7 +96,8 @@ def measure() -> list[Row]:
     world.clear()
     repository = world.make(commits=20_000, configurations=CONFIGURATIONS)
     floor = median(_floor(repository))
-    server = median(_server(repository, "open=*"))
+    server = median(_server(repository, keep_rows=False))
+    kept = median(_server(repository, keep_rows=True))
     with running_site() as site:
         session = requests.Session()
         headers = {"Accept-Encoding": "gzip"}
@@ -110,7 +114,8 @@ def measure() -> list[Row]:
         sent = int(page.headers.get("Content-Length") or len(gzip.compress(page.content)))
         p50, p99 = _p(answers, 0.5), _p(answers, 0.99)
     rows = [
-        Row("grid: server time, 50 × 1000 expanded", server, "ms", floor, "<=", 3),
+        Row("grid: server time, 50 × 1000 expanded", kept, "ms", floor, "<=", 3, "rows of unchanged commits kept"),
+        Row("grid: server time of a worker's first page", server, "ms", floor, "<=", 3, "every row made anew"),
         Row("grid: whole HTTP response, p50", p50, "ms", 3 * floor, "<=", 2, "floor: 3 × the floor above"),
         Row("grid: whole HTTP response, p99", p99, "ms", 3 * floor, "<=", 5, "floor: 3 × the floor above"),
         Row("grid: compressed", sent / 1024, "KB", 120, "<=", 1),
@@ -118,7 +123,7 @@ def measure() -> list[Row]:
     first = 0.0
     for count in [count for count in (100_000, 1_000_000, 10_000_000) if count <= most]:
         world.add_runs(repository, count)
-        now = median(_server(repository, "open=*"))
+        now = median(_server(repository, keep_rows=False))
         first = first or now
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM hud_run")
