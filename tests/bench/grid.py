@@ -66,7 +66,7 @@ def _floor(repository: Repository) -> list[float]:
 
 
 def _server(repository: Repository, *, keep_rows: bool) -> list[float]:
-    """Times of the view itself. A worker keeps the HTML of unchanged rows; without `keep_rows` it is made to forget it."""
+    """Times of the view. A worker keeps the HTML of unchanged rows; without `keep_rows` it is made to forget it."""
     factory = RequestFactory()
 
     class Nobody:
