@@ -32,7 +32,7 @@ bench: environment-dev
 
 # One resolution for Python 3.11 and newer and for all platforms, with the hash of every file that pip may install.
 LOCK := $(PY) -m uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate \
-	--no-header --no-emit-index-url --no-emit-find-links --upgrade --quiet
+	--no-header --no-emit-index-url --no-emit-find-links --no-strip-extras --upgrade --quiet
 lock: environment-dev
 	@$(LOCK) --output-file requirements.lock
 	@$(LOCK) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
