@@ -1,1 +1,1 @@
-"""Whose day it is: rotations, shifts, swaps. Still an empty room: it is furnished with the rotation."""
+"""Whose day it is. So far the resolver alone, `schedule` (and `turns` below it); models and pages are still to come."""

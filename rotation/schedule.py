@@ -5,7 +5,8 @@ reason, for rows, feeds and previews. All are pure: no Django, no clock, no I/O.
 design/rules/rotation.md; when turns begin and end is worked out in `rotation.turns`.
 
 Instants must be aware. They are turned into UTC where they come in, since Python compares two times of the same zone
-by their wall clocks, which is wrong in a repeated hour; what goes out is in UTC. Intervals are half-open.
+by their wall clocks, which is wrong in a repeated hour; what goes out is in UTC. Intervals are half-open. Asking about
+the first or last days of Python's calendar (the years 1 and 9999) raises OverflowError.
 
 From the bottom up: each turn belongs to the next active entry of the list (the base sequence, which nothing moves), to
 a substitute where that member is absent for the whole of it, and to whoever overrides it for as long as they do.
@@ -377,7 +378,7 @@ def _visible(overrides: list[Override], start: datetime, end: datetime) -> list[
         if not on:
             continue
         index, override = -on[0][0], on[0][1]
-        if seen and seen[-1].override == index and seen[-1].end == at:
+        if seen and seen[-1].override == index:  # and so it ends here: it was on all the time
             seen[-1] = seen[-1]._replace(end=following)
         else:
             seen.append(Stretch(override.login, at, following, "override", None, None, index))

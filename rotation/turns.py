@@ -165,7 +165,7 @@ class DateTurns(Turns):
         day = at.astimezone(self._pattern.timezone).date() - DAY
         while self.handoff_on(day) < at:
             day += DAY
-        return max(day, self._start)
+        return day
 
     def _turns_before(self, day: date) -> int:
         """How many turns have a date before this one."""
