@@ -42,9 +42,7 @@ def _commit(place: Place, address: Address, sha: str) -> str | None:
         full, page = on_page
         # The author's name would hide other people's commits, and the commit with them.
         return place.path + replace(address, at=full[:10], page=page, author="").query() + "#" + full
-    known = (
-        Commit.objects.filter(repository=place.repository, sha__startswith=sha).values_list("sha", flat=True).first()
-    )
+    known = Commit.objects.filter(repository=place.repository).beginning_with(sha).values_list("sha", flat=True).first()
     return f"{place.base}/commit/{quote(known)}" if known else None
 
 

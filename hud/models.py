@@ -45,6 +45,14 @@ class Repository(models.Model):
         return f"{self.owner}/{self.name}"
 
 
+class CommitQuerySet(models.QuerySet["Commit"]):
+    """Commits, by what people know of them."""
+
+    def beginning_with(self, digits: str) -> CommitQuerySet:
+        """Those whose sha begins with these hexadecimal digits, in lower case. A range, which any index can serve."""
+        return self.filter(sha__gte=digits, sha__lt=digits + "g")
+
+
 class Commit(models.Model):
     """A commit, or a place held for one: a run may name a sha before the commit itself has been read."""
 
@@ -60,6 +68,8 @@ class Commit(models.Model):
     committed_at = models.DateTimeField(null=True, help_text="Empty while only the sha is known.")
     pr_number = models.IntegerField(null=True)
     runs_listed_at = models.DateTimeField(null=True, help_text="When GitHub was last asked for all its workflow runs.")
+
+    objects = CommitQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["repository", "sha"], name="commit_repository_sha")]

@@ -115,7 +115,7 @@ def trunk_place(repository: Repository) -> Place:
 
 def the_commit(repository: Repository, sha: str) -> Commit:
     """The commit whose sha is, or alone begins with, these digits."""
-    found = list(Commit.objects.filter(repository=repository, sha__startswith=sha.lower())[:2])
+    found = list(Commit.objects.filter(repository=repository).beginning_with(sha.lower())[:2])
     if len(found) == 1:
         return found[0]
     what = "more than one commit that begins with" if found else "no commit"
@@ -126,7 +126,7 @@ def page_of(branch_id: int, sha: str) -> tuple[str, int] | None:
     """The full sha of the newest commit on the branch that begins with `sha`, and the page that it is on."""
     on_branch = BranchCommit.objects.filter(branch_id=branch_id)
     found = (
-        on_branch.filter(commit__sha__startswith=sha)
+        on_branch.filter(commit__in=Commit.objects.filter(repository__branch=branch_id).beginning_with(sha))
         .order_by("-position")
         .values_list("commit__sha", "position")
         .first()

@@ -350,11 +350,12 @@ def _poll_checks(turn: _Poll) -> None:
     running = running.exclude(event__in=FOREIGN_EVENTS)
     newest = Commit.objects.filter(pk__in=_newest_commits(turn, SWEEP_COMMITS), committed_at__gt=turn.now - QUIET)
     sweep = turn.state.cursor == "" or datetime.fromisoformat(turn.state.cursor) < turn.now - SWEEP_EVERY
-    for commit in newest.annotate(running=Exists(running)).order_by("-committed_at"):
+    followed = set(newest.filter(Exists(running)).values_list("pk", flat=True))
+    for commit in newest.order_by("-committed_at"):
         if turn.out_of_time:
             turn.behind = "checks of older commits"
             return
-        if commit.running or (commit.committed_at and commit.committed_at > turn.now - YOUNG):
+        if commit.pk in followed or (commit.committed_at and commit.committed_at > turn.now - YOUNG):
             for page in turn.client.commit_check_runs(turn.ref, commit.sha):
                 turn.store(page, check_runs=page.items)
             _read_statuses(turn, commit.sha, Priority.NORMAL)
