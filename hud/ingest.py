@@ -56,6 +56,7 @@ class Batch:
     """What one answer of GitHub brought. `asked_at` is when it was asked: a newer answer about a branch wins.
 
     `all_branches`: the branches are the complete list, so what is missing from it no longer exists.
+    `gone_branches`: GitHub was asked for these by name and did not find them.
     `validators` are stored with the content, so that an unchanged page is recognised only if its content was kept.
     `jobs_complete`: (workflow run id, attempt) whose jobs are all in this batch and final.
     """
@@ -64,6 +65,7 @@ class Batch:
     repository: RepositoryPayload | None = None
     branches: Sequence[BranchPayload] = ()
     all_branches: bool = False
+    gone_branches: Sequence[str] = ()
     commits: Sequence[CommitPayload] = ()
     workflow_runs: Sequence[WorkflowRunPayload] = ()
     jobs: Sequence[JobPayload] = ()
@@ -224,7 +226,7 @@ def _fuller(row: tuple[Any, ...]) -> tuple[tuple[bool, Any], ...]:
 
 def _store_branches(repository: Repository, batch: Batch) -> bool:
     """Heads as of `asked_at`; the newest answer wins, whatever order answers are stored in."""
-    if not batch.branches and not batch.all_branches:
+    if not batch.branches and not batch.all_branches and not batch.gone_branches:
         return False
     known = {b.name: b for b in Branch.objects.filter(repository=repository)}
     moved = False
@@ -242,11 +244,13 @@ def _store_branches(repository: Repository, batch: Batch) -> bool:
         if listed != repository.branches_listed_at:
             repository.branches_listed_at = listed
             repository.save(update_fields=["branches_listed_at"])
-    listed_at = repository.branches_listed_at
     watched = {repository.trunk, *repository.watched_branches}
     for branch in known.values():
-        gone = listed_at if listed_at and (branch.seen_at is None or branch.seen_at < listed_at) else None
-        if (bool(gone), branch.name in watched) != (bool(branch.deleted_at), branch.watched):
+        missed = [repository.branches_listed_at, branch.deleted_at]
+        missed += [batch.asked_at] if branch.name in batch.gone_branches else []
+        # Gone if it was missed after it was last seen; seen again later, it is back.
+        gone = max((at for at in missed if at and (branch.seen_at is None or branch.seen_at < at)), default=None)
+        if (gone, branch.name in watched) != (branch.deleted_at, branch.watched):
             moved = True
             branch.deleted_at, branch.watched = gone, branch.name in watched
             branch.save(update_fields=["deleted_at", "watched"])

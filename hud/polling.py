@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from django.db import connection
@@ -52,6 +53,7 @@ YOUNG = timedelta(hours=1)  # commits younger than this are asked for checks and
 QUIET = timedelta(days=2)  # older ones are asked no more, except by the backfill
 LONGEST_WALK = 2_000  # commits from a new head back to a known one
 FEW_COMMITS = 20  # usually one is new
+BRANCH_PAGES = 5  # of a hundred each; some repositories have tens of thousands
 FORGET_PAGES_AFTER = timedelta(days=14)
 
 
@@ -182,17 +184,23 @@ def _poll_repository(turn: _Poll) -> None:
 
 
 def _poll_branches(turn: _Poll) -> None:
-    pages = list(turn.client.branches(turn.ref))
+    """All branches, and by that those that are no more. Of a repository with very many, the first ones only.
+
+    The watched ones are asked for by name anyway (`_poll_commits`).
+    """
+    pages = list(islice(turn.client.branches(turn.ref), BRANCH_PAGES))
     if all(page.not_modified for page in pages):
         return
-    if any(page.not_modified for page in pages):  # what is missing can be told only from all pages at one time
-        pages = list(turn.client.branches(turn.ref, conditional=False))
+    complete = pages[-1].next_url is None
+    if complete and any(page.not_modified for page in pages):
+        # What is missing can be told only from all pages as they are at one time.
+        pages = list(islice(turn.client.branches(turn.ref, conditional=False), BRANCH_PAGES))
     ingest.store(
         turn.repository.pk,
         Batch(
             asked_at=pages[0].fetched_at,
             branches=[branch for page in pages for branch in page.items],
-            all_branches=True,
+            all_branches=complete and pages[-1].next_url is None,
             rejected=[one for page in pages for one in page.rejected],
             validators=[page.validator for page in pages if page.validator],
         ),
@@ -218,12 +226,10 @@ def _poll_commits(turn: _Poll) -> None:
         if head:
             _walk(turn, name, head)
         turn.store(page, branches=page.items)
+    if missing and len(missing) == len(turn.watched_branches()):
+        raise errors.NotFound(f"branch {missing[0]}")  # more likely the repository itself is gone
     if missing:
-        # The full list decides whether they are deleted; it need not wait for its own time.
-        SyncState.objects.filter(repository=turn.repository, kind=SyncKind.BRANCHES).update(due_at=turn.now)
-        if turn.repository.trunk in missing and len(missing) == len(turn.watched_branches()):
-            raise errors.NotFound(f"branch {missing[0]}")
-        log.warning("branches not found", extra={"repository": str(turn.repository), "branches": missing})
+        ingest.store(turn.repository.pk, Batch(asked_at=timezone.now(), gone_branches=missing))
 
 
 def _walk(turn: _Poll, branch: str, head: str) -> None:

@@ -258,6 +258,24 @@ def test_a_branch_missing_from_the_full_list_is_deleted_and_may_return():
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0)])
+def test_a_branch_that_was_not_found_by_name_is_deleted_until_it_is_seen_again(order):
+    repository, _ = ingest.add_repository("grove", "orchard", trunk="main")
+    side = BranchPayload("side", SHAS[0], False)
+    batches = [
+        batch([side], minutes(1)),
+        replace(batch([], minutes(2)), gone_branches=["side"]),
+        batch([side], minutes(3)),
+    ]
+    ingest.store(repository.pk, batches[0])
+    ingest.store(repository.pk, batches[1])
+    assert Branch.objects.get().deleted_at == minutes(2)
+    for n in order:
+        ingest.store(repository.pk, batches[n])
+    assert Branch.objects.get().deleted_at is None
+
+
+@pytest.mark.django_db
 def test_a_renamed_job_leaves_the_square_of_its_old_name():
     repository, _ = ingest.add_repository("grove", "orchard", trunk="main")
     ingest.store(repository.pk, batch([job(11, "${{ matrix }} / build", B)]))

@@ -185,7 +185,7 @@ def test_a_deleted_branch_is_marked_and_the_rest_goes_on(road):
     road.repository.save()
     road.simulator.control("overlay", delete_branch=side.name)
     road.advance(60)
-    road.poll(SyncKind.COMMITS, SyncKind.BRANCHES)
+    road.poll(SyncKind.COMMITS)
     side.refresh_from_db()
     assert side.deleted_at is not None
     assert road.state(SyncKind.COMMITS).problem == ""
