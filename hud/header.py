@@ -33,8 +33,8 @@ _NO_CONTROLS = dict.fromkeys(range(32), " ")
 
 
 def shortened(label: str) -> str:
-    """A label that has room above its column. Both ends stay, for the names of a group differ at either."""
-    return label if len(label) <= LABEL_ROOM else f"{label[: LABEL_ROOM - 15].rstrip()}…{label[-14:].lstrip()}"
+    """A label that has room above its column. Its end stays: that is where compiler and suite stand."""
+    return label if len(label) <= LABEL_ROOM else f"…{label[1 - LABEL_ROOM :].lstrip(' -/')}"
 
 
 def of(shape: Shape, address: Address, path: str, suffix: str) -> Header:
