@@ -14,7 +14,7 @@ from django.http import QueryDict
 
 MAX_TEXT = 200
 MAX_PAGE = 100_000
-SHA = re.compile(r"[0-9a-f]{4,40}")
+SHA = re.compile(r"[0-9a-f]{4,64}")
 SHOWS = ("", "failing", "notgreen")
 
 

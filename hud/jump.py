@@ -10,7 +10,7 @@ from hud.address import Address
 from hud.models import Commit, Configuration
 from hud.places import Place, page_of
 
-_SHA = re.compile(r"[0-9a-f]{4,40}")
+_SHA = re.compile(r"[0-9a-f]{4,64}")
 _PR = re.compile(r"(#?)([0-9]{1,9})")
 
 

@@ -7,9 +7,9 @@ from hud import views
 
 
 class ShaConverter:
-    """Four to forty hexadecimal digits."""
+    """Four hexadecimal digits or more: 40 are a whole sha, or 64 in SHA-256 repositories."""
 
-    regex = "[0-9a-fA-F]{4,40}"
+    regex = "[0-9a-fA-F]{4,64}"
 
     def to_python(self, value: str) -> str:
         return value.lower()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import transaction
@@ -40,22 +39,9 @@ from project.github.payloads import (
     StatusPayload,
     WorkflowRunPayload,
 )
+from tests.hud.worlds import batch, minutes
 
-T0 = datetime(2026, 1, 5, 12, tzinfo=UTC)
 SHAS = [f"{n:x}" * 40 for n in range(1, 5)]
-FIELD = {
-    RepositoryPayload: "repository",
-    BranchPayload: "branches",
-    CommitPayload: "commits",
-    WorkflowRunPayload: "workflow_runs",
-    JobPayload: "jobs",
-    CheckRunPayload: "check_runs",
-    StatusPayload: "statuses",
-}
-
-
-def minutes(n: int) -> datetime:
-    return T0 + timedelta(minutes=n)
 
 
 def commit(n: int) -> CommitPayload:
@@ -112,17 +98,6 @@ EVENTS = [
     StatusPayload(41, "ci/legacy", "pending", B, Conclusion.NONE, SHAS[3], "", minutes(6), minutes(6)),
     StatusPayload(42, "ci/legacy", "failure", D, BAD, SHAS[3], "", minutes(8), minutes(8)),
 ]  # fmt: skip
-
-
-def batch(events, asked_at=T0) -> ingest.Batch:
-    fields: dict[str, object] = {}
-    for event in events:
-        name = FIELD[type(event)]
-        if name == "repository":
-            fields[name] = event
-        else:
-            fields.setdefault(name, []).append(event)
-    return ingest.Batch(asked_at=asked_at, **fields)
 
 
 def snapshot(repository: Repository) -> dict[str, object]:

@@ -10,6 +10,7 @@ Commits are named by number: `sha(n)` is the n-th commit's, `of=n` puts a job on
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from hud import ingest
@@ -151,15 +152,20 @@ def outcome(words: str) -> tuple[Status, Conclusion]:
     return Status.COMPLETED, Conclusion[words.upper()]
 
 
-def store(repository: Repository, *events: object, at: datetime = T0, all_branches: bool = False) -> ingest.Stored:
-    """Store the events as one batch asked for at `at`; the instance is brought up to date."""
+def batch(events: Iterable[object], asked_at: datetime = T0, **more: object) -> ingest.Batch:
+    """The events as one batch."""
     content: dict[str, object] = {}
     for event in events:
         if isinstance(event, RepositoryPayload):
             content["repository"] = event
         else:
             content.setdefault(_FIELDS[type(event)], []).append(event)  # type: ignore[attr-defined]
-    stored = ingest.store(repository.pk, ingest.Batch(asked_at=at, all_branches=all_branches, **content))  # type: ignore[arg-type]
+    return ingest.Batch(asked_at=asked_at, **content, **more)  # type: ignore[arg-type]
+
+
+def store(repository: Repository, *events: object, at: datetime = T0, all_branches: bool = False) -> ingest.Stored:
+    """Store the events as one batch asked for at `at`; the instance is brought up to date."""
+    stored = ingest.store(repository.pk, batch(events, at, all_branches=all_branches))
     repository.refresh_from_db()
     return stored
 
