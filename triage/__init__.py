@@ -1,1 +1,1 @@
-"""Issues and pull requests, queues, the board. Still an empty room: it is furnished with the triage board."""
+"""Issues and pull requests. So far the search language and the rules of subscriptions; models and pages are to come."""

@@ -59,7 +59,9 @@ def _measure(wanted: list[str], out: Path) -> int:
     rows = []
     for name in wanted:
         print(f"measuring {name} …", flush=True)
-        rows += importlib.import_module(f"tests.bench.{name}").measure()
+        found = importlib.import_module(f"tests.bench.{name}").measure()
+        print(printed(found), flush=True)  # each part as it comes, for the whole takes minutes
+        rows += found
     print(printed(rows))
     out.parent.mkdir(exist_ok=True)
     out.write_text(as_json(rows) + "\n")

@@ -6,7 +6,6 @@ what a worker process keeps anyway: every request has another address.
 
 from __future__ import annotations
 
-import gzip
 import os
 import time
 from collections.abc import Callable
@@ -103,22 +102,24 @@ def measure() -> list[Row]:
         headers = {"Accept-Encoding": "gzip"}
 
         def get(n: int) -> requests.Response:
-            response = session.get(f"{site}/hud/{repository}/main?open=*&n={n}", headers=headers, timeout=10)
+            url = f"{site}/hud/{repository}/main?open=*&n={n}"
+            response = session.get(url, headers=headers, timeout=10, stream=True)
             assert response.status_code == 200
+            sent.append(len(response.raw.read(decode_content=False)))  # as sent: unpacking it is not the site's work
             return response
 
+        sent: list[int] = []
         answers = _times(get, rounds=200)
-        page = get(0)
+        page = session.get(f"{site}/hud/{repository}/main?open=*", timeout=10)
         squares = page.text.count("<td") - PER_PAGE * 6
         assert squares >= PER_PAGE * CONFIGURATIONS
-        sent = int(page.headers.get("Content-Length") or len(gzip.compress(page.content)))
         p50, p99 = _p(answers, 0.5), _p(answers, 0.99)
     rows = [
         Row("grid: server time, 50 × 1000 expanded", kept, "ms", floor, "<=", 3, "rows of unchanged commits kept"),
         Row("grid: server time of a worker's first page", server, "ms", floor, "<=", 3, "every row made anew"),
         Row("grid: whole HTTP response, p50", p50, "ms", 3 * floor, "<=", 2, "floor: 3 × the floor above"),
         Row("grid: whole HTTP response, p99", p99, "ms", 3 * floor, "<=", 5, "floor: 3 × the floor above"),
-        Row("grid: compressed", sent / 1024, "KB", 120, "<=", 1),
+        Row("grid: compressed", max(sent) / 1024, "KB", 120, "<=", 1),
     ]
     first = 0.0
     for count in [count for count in (100_000, 1_000_000, 10_000_000) if count <= most]:

@@ -26,7 +26,7 @@ PAGES = st.integers(1, 12).flatmap(_page)
 def row(sha: str, cells: bytes | None, **fields: object) -> grid.Row:
     known = {
         "title": "A title",
-        "author_login": "mkrv", "author_name": "M", "committed_at": NOW, "pr_number": 7, "position": 1,
+        "author_login": "mkrv", "author_name": "M", "committed_at": NOW.timestamp(), "pr_number": 7, "position": 1,
     }  # fmt: skip
     return grid.Row(sha=sha * 40, cells=cells, **{**known, **fields})  # type: ignore[arg-type]
 
