@@ -22,9 +22,11 @@ PAINTED = (
 EMPTY = "data:text/html,<title>nothing</title>"
 
 
-def _painted(page: Page, url: str) -> float:
+def _painted(page: Page, url: str) -> tuple[float, float]:
+    """Milliseconds from the start of navigation until the window shows the grid, and until all of the table stands."""
     page.goto(url, wait_until="load")
-    return float(page.evaluate(PAINTED))
+    whole = float(page.evaluate(PAINTED))
+    return float(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0")), whole
 
 
 def _touched(page: Page, change: Any) -> int:
@@ -71,15 +73,16 @@ def measure() -> list[Row]:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_ARGUMENTS)
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         at = f"{site}/hud/{repository}/main"
-        floor = median([_painted(page, f"{site}/healthz") for _ in range(5)])
-        grouped = median([_painted(page, f"{at}?n={n}") for n in range(7)])
-        expanded = median([_painted(page, f"{at}?open=*&n={n}") for n in range(7)])
+        floor = median([_painted(page, f"{site}/status")[1] for _ in range(5)])
+        grouped = [_painted(page, f"{at}?n={n}") for n in range(7)]
+        expanded = [_painted(page, f"{at}?open=*&n={n}") for n in range(7)]
         _painted(page, f"{at}?open=*")
         touched = _touched(page, lambda: _change_three_cells(repository))
         browser.close()
-    note = f"an almost empty page takes {floor:.0f} ms"
-    return [
-        Row("browser: 50 × 1000 expanded painted", expanded, "ms", 1500, "<=", 1, note),
-        Row("browser: grouped default painted", grouped, "ms", 400, "<=", 1, note),
-        Row("browser: cells that a refresh of three changed cells touches", touched, "cells", 3, "<=", 1),
-    ]
+    note = f"/status takes {floor:.0f} ms"
+    rows = []
+    for what, times, bound in (("50 × 1000 expanded", expanded, 1500), ("grouped default", grouped, 400)):
+        shown, whole = (median(column) for column in zip(*times, strict=True))
+        rows.append(Row(f"browser: {what}, window painted", shown, "ms", bound, "<=", 1, note))
+        rows.append(Row(f"browser: {what}, whole table laid out", whole, "ms", bound, "<=", 1, note))
+    return [*rows, Row("browser: cells touched by a refresh of three changed cells", touched, "cells", 3, "<=", 1)]
