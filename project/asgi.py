@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 
 from django.core.asgi import get_asgi_application
 
@@ -19,3 +20,6 @@ def _say_warnings() -> None:
 
 
 _say_warnings()
+
+# WhiteNoise reads files synchronously; they are few, small, and kept by browsers for ever.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
