@@ -26,7 +26,12 @@ def _painted(page: Page, url: str) -> tuple[float, float]:
     """Milliseconds from the start of navigation until the window shows the grid, and until all of the table stands."""
     page.goto(url, wait_until="load")
     whole = float(page.evaluate(PAINTED))
-    return float(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0")), whole
+    for _ in range(80):  # the browser writes the entry down a moment after it has painted
+        shown = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime")
+        if shown is not None:
+            return float(shown), whole
+        page.wait_for_timeout(25)
+    raise RuntimeError("the browser never said when it painted")
 
 
 def _touched(page: Page, change: Any) -> int:
