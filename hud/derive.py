@@ -29,7 +29,7 @@ _FACTS = """
 """
 
 
-def cells(repository_id: int, touched: Iterable[tuple[int, int]]) -> int:
+def cells(touched: Iterable[tuple[int, int]]) -> int:
     """Make the squares of these (commit, configuration) anew; returns how many changed.
 
     A touched square whose last run has moved away to another name becomes empty.

@@ -121,7 +121,7 @@ def store(repository_id: int, batch: Batch) -> Stored:
         touched |= _store_runs(repository, incoming, commit_ids)
     for run_id, attempt in batch.jobs_complete:
         WorkflowRun.objects.filter(pk=run_id, jobs_fetched_attempt__lt=attempt).update(jobs_fetched_attempt=attempt)
-    cells = derive.cells(repository.pk, touched)
+    cells = derive.cells(touched)
     reordered = derive.branch_order(repository, batch.asked_at) if commits or moved or batch.branches else False
     set_aside(repository.pk, batch.rejected, batch.asked_at)
     if all(check.app_slug != ACTIONS_APP or check.check_suite_id in workflow_runs for check in batch.check_runs):

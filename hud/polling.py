@@ -310,8 +310,8 @@ def _poll_jobs(turn: _Poll) -> None:
     unread = unread.exclude(commit__runs_listed_at=None).exclude(event__in=FOREIGN_EVENTS).order_by("-created_at")
     followed = Q(attempt=1) & ~Q(status=Status.COMPLETED)
     for run in unread.filter(followed & _jobs_have_ended()).iterator(chunk_size=200):
-        page = turn.client.workflow_run(turn.ref, run.pk)
-        turn.store(page, workflow_runs=page.items)
+        with _unless_gone(turn, run):
+            _read_run(turn, run, Priority.NORMAL)
     left = unread.exclude(followed).count()
     for run in unread.exclude(followed).iterator(chunk_size=200):
         if turn.out_of_time:
@@ -331,7 +331,7 @@ def _jobs_have_ended() -> Q:
 
 def _read_jobs(turn: _Poll, run: WorkflowRun, priority: Priority) -> None:
     """Read all attempts that are not yet read for good, then the run itself if its jobs have all ended."""
-    try:
+    with _unless_gone(turn, run):
         for attempt in range(run.jobs_fetched_attempt + 1, run.attempt + 1):
             over = run.status == Status.COMPLETED or attempt < run.attempt
             for page in turn.client.attempt_jobs(turn.ref, run.pk, attempt, priority=priority):
@@ -339,10 +339,20 @@ def _read_jobs(turn: _Poll, run: WorkflowRun, priority: Priority) -> None:
             if over:
                 ingest.store(turn.repository.pk, Batch(asked_at=turn.now, jobs_complete=[(run.pk, attempt)]))
         if run.status != Status.COMPLETED and WorkflowRun.objects.filter(_jobs_have_ended(), pk=run.pk).exists():
-            answer = turn.client.workflow_run(turn.ref, run.pk, priority=priority)
-            turn.store(answer, workflow_runs=answer.items)
+            _read_run(turn, run, priority)
+
+
+def _read_run(turn: _Poll, run: WorkflowRun, priority: Priority) -> None:
+    page = turn.client.workflow_run(turn.ref, run.pk, priority=priority)
+    turn.store(page, workflow_runs=page.items)
+
+
+@contextmanager
+def _unless_gone(turn: _Poll, run: WorkflowRun) -> Iterator[None]:
+    """A run that was deleted on GitHub, or whose jobs have expired, stays as it is known and is not asked for again."""
+    try:
+        yield
     except (errors.NotFound, errors.Gone):
-        # Deleted on GitHub, or its jobs have expired: what is known of it stays, and it is not asked again.
         ingest.store(turn.repository.pk, Batch(asked_at=turn.now, jobs_complete=[(run.pk, run.attempt)]))
 
 

@@ -18,9 +18,10 @@ from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, worker_process_init, worker_ready
 from django.conf import settings
 
+from project.health import HEARTBEAT_KEY
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")  # before settings are first used, below
 
-HEARTBEAT_KEY = "arborist:worker:heartbeat"
 HEARTBEAT_SECONDS = 120
 
 if settings.EMBEDDED:  # on one's own machine, perhaps as root; it warns of what pickled tasks could do, ours are JSON

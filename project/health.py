@@ -16,7 +16,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-HEARTBEAT_KEY = "arborist:worker:heartbeat"  # written by project.celery, which nothing may import
+HEARTBEAT_KEY = "arborist:worker:heartbeat"  # written by project.celery
 HEARTBEAT_LATE_SECONDS = 60
 
 log = logging.getLogger(__name__)

@@ -253,3 +253,16 @@ def test_due_lists_what_was_never_polled_first_and_nothing_twice_too_soon(road):
     road.poll(SyncKind.REPOSITORY)
     assert (road.repository.pk, "repository") not in polling.due(road.now)
     assert polling.poll(road.repository.pk, "repository", now=road.now, client=road.client()) == "not due"
+
+
+def test_a_workflow_run_deleted_on_github_does_not_stop_the_jobs_of_others(road):
+    road.settle()
+    with_jobs = Run.objects.filter(status=9, attempt=1, workflow_run_id__isnull=False).values("workflow_run_id")
+    run = WorkflowRun.objects.filter(pk__in=with_jobs, attempt=1, status=9).order_by("-created_at").first()
+    # as if its end had been missed
+    WorkflowRun.objects.filter(pk=run.pk).update(status=5, conclusion=0, jobs_fetched_attempt=0)
+    road.simulator.control("faults", kind="error", status=404, count=9, match=f"/actions/runs/{run.pk}$")
+    road.advance(60)
+    assert road.poll(SyncKind.JOBS) == ["done"]
+    run.refresh_from_db()
+    assert run.jobs_fetched_attempt == 1
