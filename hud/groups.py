@@ -9,6 +9,7 @@ Maintainers write the rules in the admin and strangers write the names, so an ex
 that could take forever on some name, is refused when it is written, with the place.
 """
 
+import importlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -143,9 +144,8 @@ def _too_slow(pattern: str) -> str | None:
     lengths bound the rest."""
     try:
         # Not a public module, but the only parser there is; without it the check is skipped, not guessed.
-        from re import _parser  # type: ignore[attr-defined]
-
-        parsed = _parser.parse(pattern)
+        parser = importlib.import_module("re._parser")
+        parsed = parser.parse(pattern)
     except Exception:
         return None
     open_repeats = 0
@@ -161,7 +161,7 @@ def _too_slow(pattern: str) -> str | None:
                 open_repeats += 1
                 inside = True
             stack.append((body, inside))
-        elif isinstance(node, (list, tuple, _parser.SubPattern)):
+        elif isinstance(node, (list, tuple, parser.SubPattern)):
             stack.extend((child, inside) for child in node)
     if open_repeats > MOST_OPEN_REPEATS:
         return f"more than {MOST_OPEN_REPEATS} open repeats (* or +) could take forever on some name"
