@@ -140,6 +140,7 @@ class Configuration(models.Model):
     slot = models.PositiveIntegerField()
     group = models.CharField(max_length=NAME, blank=True, help_text="Derived from the group rules.")
     group_order = models.IntegerField(default=0)
+    unstable = models.BooleanField(default=False, help_text="A person marked it: its failures need nobody.")
 
     class Meta:
         constraints = [
