@@ -13,6 +13,9 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
 from hud import actions, rules_admin
+from hud import alerts_admin as alerts_admin  # registers its own pages
+from hud import failure_rules_admin as failure_rules_admin  # registers its own pages
+from hud import requirements_admin as requirements_admin  # registers its own pages
 from hud.models import Branch, Configuration, GroupRule, Repository, SetAside, SyncState
 from project.configuration import REPOSITORY_NAME
 

@@ -68,6 +68,10 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     return api.create_response(request, {"detail": words}, status=400)
 
 
+api.add_router("", "hud.health_api.router")  # last good, metrics
+api.add_router("", "hud.break_api.router")
+
+
 # -- repositories -----------------------------------------------------------------------------------------------------
 
 

@@ -18,8 +18,8 @@ from hud.cells import RunFact, merge
 from hud.models import Branch, Configuration, GroupRule, Repository
 
 _FACTS = """
-    SELECT r.commit_id, c.slot, r.id, r.job_name_id, n.unstable, r.workflow_run_id, r.attempt, r.status, r.conclusion,
-           date_part('epoch', r.started_at), date_part('epoch', r.completed_at),
+    SELECT r.commit_id, c.slot, r.id, r.job_name_id, n.unstable OR c.unstable, r.workflow_run_id, r.attempt, r.status,
+           r.conclusion, date_part('epoch', r.started_at), date_part('epoch', r.completed_at),
            r.status < 9 AND EXISTS (SELECT FROM hud_workflowrun w WHERE w.id = r.workflow_run_id
                                     AND w.attempt >= r.attempt AND w.status = 9)
     FROM {source}

@@ -13,6 +13,7 @@ from hud.models import SyncKind, SyncState
 
 LATE = timedelta(minutes=2)
 STALLED = timedelta(minutes=10)
+WEBHOOKS = "webhooks"  # stands among the states like a kind of poll: when a delivery last told something
 TRUNK = (SyncKind.COMMITS, SyncKind.WORKFLOW_RUNS)  # what the age is the age of
 
 
@@ -66,10 +67,14 @@ def of_repository(repository_id: int, *, active: bool = True) -> Freshness:
 
 
 def judge(states: Iterable[tuple[Any, ...]], now: datetime, active: bool = True) -> Freshness:
-    """The page is as old as the oldest of what it is made of: commits, and their workflow runs."""
+    """The page is as old as the oldest of what it is made of: commits, and their workflow runs. Webhooks keep it
+    young."""
     by_kind = {state[0]: state[1:] for state in states}
+    told = by_kind.pop(WEBHOOKS, (None,))[0]
     stamps = [by_kind[kind][0] for kind in TRUNK if kind in by_kind]
     checked = min(stamps) if stamps and None not in stamps else None
+    if checked is not None and told is not None:
+        checked = max(checked, told)
     problem = next((state[1] for state in by_kind.values() if state[1]), "")
     behind = "; ".join(state[2] for state in by_kind.values() if state[2])
     *_, done, total = by_kind.get(SyncKind.BACKFILL, (0, 0))

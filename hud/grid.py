@@ -9,15 +9,16 @@ looks only at the few cells that need a person, for those become links.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from django.db import connection
 
-from hud import header
+from hud import brackets, header
 from hud.address import Address
+from hud.brackets import Mark
 from hud.cells import FINISHED, Outcome
 from hud.freshness import short_age
 from hud.layout import Kept, Layout, Shape, shape
@@ -36,6 +37,7 @@ _OPEN = [f"<td class={letter}>".encode() if letter != "O" else b"<td>" for lette
 _CELLS = [(bytes([outcome]), _OPEN[outcome] + outcome.glyph.encode()) for outcome in Outcome]
 _LINK = [opening + b'<a href="' for opening in _OPEN]
 _TAIL = [f': {outcome.words}">{outcome.glyph}</a>'.encode() for outcome in Outcome]
+_SUSPECT_TAIL = [f': {outcome.words}, suspect">{outcome.glyph}</a>'.encode() for outcome in Outcome]
 _LOUD = re.compile(b"[" + bytes(LOUD_OUTCOMES) + b"]")
 _KNOWN = bytes(code if code < len(Outcome) else 0 for code in range(256))
 _FINISHED = bytes(code if code in FINISHED else 0 for code in range(256))
@@ -123,24 +125,30 @@ class Grid:
         """For each commit, one letter a column: what a refresh sends."""
         return {row.sha: as_letters(cells) for row, cells in zip(self.rows, self.cells, strict=True)}
 
-    def html(self, base: str, github: str, now: datetime) -> dict[bytes, bytes]:
+    def html(
+        self, base: str, github: str, now: datetime, marks: Mapping[int, Mark] | None = None
+    ) -> dict[bytes, bytes]:
         """The parts of the page's table, by name. `base` is the repository's address here, `github` the one on
-        GitHub."""
+        GitHub; `marks` are the rows of suspects."""
         head = self.head
         return {
             b"columns": head.columns, b"names": head.names, b"counts": head.counts,
-            b"now": as_cells(self.now), b"rows": self._rows(base.encode(), github.encode(), now),
+            b"now": as_cells(self.now), b"rows": self._rows(base.encode(), github.encode(), now, marks or {}),
         }  # fmt: skip
 
-    def _rows(self, base: bytes, github: bytes, now: datetime) -> bytes:
+    def _rows(self, base: bytes, github: bytes, now: datetime, marks: Mapping[int, Mark]) -> bytes:
         """The table's body. From one refresh to the next few rows change, so the others are not made again; only
         their age is."""
         lines = list(zip(self.rows, self.cells, self.groups, strict=True))
-        keys = [(self.head.key, base, github, *row[:4], row.pr_number, cells, groups) for row, cells, groups in lines]
+        keys: list[tuple[Any, ...]] = [
+            (self.head.key, base, github, *row[:4], row.pr_number, cells, groups) for row, cells, groups in lines
+        ]
+        for n, mark in marks.items():
+            keys[n] = (*keys[n], mark)
         kept: list[Any] = [ROWS.find(key) for key in keys]
         missing = [n for n, found in enumerate(kept) if found is None]
         if missing:  # all at once, so that the page is gone through twelve times and not each of its rows
-            made = [_row(*lines[n], self.head.middles, base, github) for n in missing]
+            made = [_row(*lines[n], self.head.middles, base, github, marks.get(n)) for n in missing]
             ends = as_cells(_SEAM.join(raw for _, raw in made)).split(_SEAM)
             for n, (begin, _), end in zip(missing, made, ends, strict=True):
                 kept[n] = (begin, end)
@@ -161,19 +169,29 @@ _SEAM = b"\x0c"  # a byte that neither stands for a cell nor is left in anybody'
 
 
 def _row(
-    row: Row, cells: bytes, groups: bytes, middles: Sequence[bytes], base: bytes, github: bytes
+    row: Row,
+    cells: bytes,
+    groups: bytes,
+    middles: Sequence[bytes],
+    base: bytes,
+    github: bytes,
+    mark: Mark | None = None,
 ) -> tuple[bytes, bytes]:
     """A row of the table before and after its age: which commit it is; its cells, those that need a person as links,
     the others still as bytes."""
     sha = row.sha.encode()
     short, link = sha[:7], base + b"/cell/" + sha
     title = row.title.removesuffix(f"(#{row.pr_number})").rstrip() if row.pr_number else row.title
-    pr = b"<a href=%b/pull/%d>#%d</a>" % (github, row.pr_number, row.pr_number) if row.pr_number else b""
+    pr = b"<a href=%b/pull/%d>#%d</a>" % (base, row.pr_number, row.pr_number) if row.pr_number else b""
+    suspect = tag = b""
+    if mark is not None:
+        suspect = b' class=sus data-sus="%b"' % " ".join(map(str, mark.columns)).encode()
+        tag = brackets.tag(mark, base.decode()).encode()
     begin = (
-        b'<tr id=%b><th scope=row class="m sha"><a href="%b/commit/%b">%b</a><td class="m pr">%b'
-        b'<td class="m ti"><a href="%b/commit/%b"><bdi>%b</bdi></a><td class="m au"><bdi>%b</bdi><td class="m ag"'
+        b'<tr id=%b%b><th scope=row class="m sha"><a href="%b/commit/%b">%b</a><td class="m pr">%b'
+        b'<td class="m ti">%b<a href="%b/commit/%b"><bdi>%b</bdi></a><td class="m au"><bdi>%b</bdi><td class="m ag"'
     ) % (
-        sha, base, sha, short, pr, base, sha, header.plain(title or "(not read yet)").encode(),
+        sha, suspect, base, sha, short, pr, tag, base, sha, header.plain(title or "(not read yet)").encode(),
         header.plain(row.author_login or row.author_name).encode(),
     )  # fmt: skip
     # Until `as_cells` the bytes below twelve stand for cells, so there must be no others of those: see `header.plain`.
@@ -182,7 +200,8 @@ def _row(
     for match in _LOUD.finditer(cells):
         at = match.start()
         code = cells[at]
-        parts += (cells[done:at], _LINK[code], link, middles[at], short, _TAIL[code])
+        tail = _SUSPECT_TAIL if mark is not None and at in mark.columns else _TAIL
+        parts += (cells[done:at], _LINK[code], link, middles[at], short, tail[code])
         done = at + 1
     parts += (cells[done:], b'<td class="m su">', sums(groups))
     return begin, b"".join(parts)

@@ -25,7 +25,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Max
 
-from hud import derive, names
+from hud import derive, last_good, live, names, signals
 from hud.cells import RunKind
 from hud.models import Branch, Commit, Configuration, JobName, Repository, SetAside, SyncedPage, WaitingJob, WorkflowRun
 from project.github.client import Validator
@@ -123,13 +123,16 @@ def store(repository_id: int, batch: Batch) -> Stored:
         WorkflowRun.objects.filter(pk=run_id, jobs_fetched_attempt__lt=attempt).update(jobs_fetched_attempt=attempt)
     cells = derive.cells(touched)
     reordered = derive.branch_order(repository, batch.asked_at) if commits or moved or batch.branches else False
+    judged = signals.update(repository, touched, everything=reordered) if touched or reordered else False
+    judged |= last_good.update(repository, at=batch.asked_at) if cells or reordered else False
     set_aside(repository.pk, batch.rejected, batch.asked_at)
     if all(check.app_slug != ACTIONS_APP or check.check_suite_id in workflow_runs for check in batch.check_runs):
         _store_validators(repository, batch.validators, batch.asked_at)
 
-    if changed or commits or moved or cells or reordered:
+    if changed or commits or moved or cells or reordered or judged:
         repository.version += 1
         repository.save(update_fields=["version"])
+        live.changed(repository.pk, repository.version)
     return Stored(repository.version, len(incoming), cells, commits)
 
 

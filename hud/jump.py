@@ -7,22 +7,23 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from hud.address import Address
-from hud.models import Commit, Configuration
+from hud.models import Commit, Configuration, PullRequest
 from hud.places import Place, page_of
 
 _SHA = re.compile(r"[0-9a-f]{4,64}")
 _PR = re.compile(r"(#?)([0-9]{1,9})")
+_PULL_URL = re.compile(r"/pull/([0-9]{1,9})(?:[/?#]|$)")
 
 
 def find(place: Place, address: Address, wanted: str) -> str | None:
     """The address of what was typed; None if nothing is known by that name. The view that the person had is kept."""
-    wanted = wanted.rstrip("/").rpartition("/")[2] if wanted.startswith("http") else wanted
+    if wanted.startswith("http"):
+        of_pull = _PULL_URL.search(wanted)
+        wanted = f"#{of_pull[1]}" if of_pull else wanted.rstrip("/").rpartition("/")[2]
     address = replace(address, at="", page=1)
     pr = _PR.fullmatch(wanted)
-    if pr:
-        found = _pull_request(place, address, int(pr[2]))
-        if found or pr[1]:
-            return found
+    if pr and (pr[1] or _is_pull_request(place, int(pr[2]))):
+        return f"{place.base}/pull/{int(pr[2])}"
     sha = wanted.lower()
     if _SHA.fullmatch(sha):
         found = _commit(place, address, sha)
@@ -46,13 +47,12 @@ def _commit(place: Place, address: Address, sha: str) -> str | None:
     return f"{place.base}/commit/{quote(known)}" if known else None
 
 
-def _pull_request(place: Place, address: Address, number: int) -> str | None:
-    on_branch = place.commits.filter(commit__pr_number=number).order_by("-position")
-    sha = on_branch.values_list("commit__sha", flat=True).first()
-    if sha is None:
-        elsewhere = Commit.objects.filter(repository=place.repository, pr_number=number)
-        sha = elsewhere.values_list("sha", flat=True).first()
-    return _commit(place, address, sha) if sha else None
+def _is_pull_request(place: Place, number: int) -> bool:
+    """Whether a bare number is one. (With a `#` nothing else is meant, and the page finds out.)"""
+    return (
+        PullRequest.objects.filter(repository=place.repository, number=number).exclude(updated_at=None).exists()
+        or Commit.objects.filter(repository=place.repository, pr_number=number).exists()
+    )
 
 
 def _is_author(place: Place, login: str) -> bool:

@@ -125,15 +125,16 @@ def load(repository_id: int, layout_version: int) -> Layout:
 
 def _read(repository_id: int) -> Layout:
     rows = Configuration.objects.filter(repository_id=repository_id).values_list(
-        "pk", "slot", "workflow", "name", "group", "group_order"
+        "pk", "slot", "workflow", "name", "group", "group_order", "unstable"
     )
-    # Unstable: every name under which the configuration ever ran says so.
+    # Unstable: a person marked it, or every name under which the configuration ever ran says so.
     unstable: dict[int, bool] = {}
     names = JobName.objects.filter(configuration__repository_id=repository_id)
     for pk, flag in names.values_list("configuration_id", "unstable").distinct():
         unstable[pk] = unstable.get(pk, True) and flag
     return arrange(
-        (slot, workflow, name, group, order, unstable.get(pk, False)) for pk, slot, workflow, name, group, order in rows
+        (slot, workflow, name, group, order, marked or unstable.get(pk, False))
+        for pk, slot, workflow, name, group, order, marked in rows
     )
 
 

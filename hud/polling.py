@@ -24,7 +24,7 @@ from django.db import connection
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
-from hud import ingest
+from hud import ingest, webhooks
 from hud.ingest import ACTIONS_APP, FOREIGN_EVENTS, Batch
 from hud.models import Branch, BranchCommit, Commit, Repository, Run, SyncedPage, SyncKind, SyncState, WorkflowRun
 from project.github import errors, factory
@@ -43,6 +43,14 @@ INTERVALS = {
     SyncKind.JOBS: timedelta(seconds=50),
     SyncKind.CHECKS: timedelta(seconds=50),
     SyncKind.BACKFILL: timedelta(seconds=10),
+    SyncKind.PULLS: timedelta(minutes=5),
+}
+# Where webhooks tell of a repository, polling only looks for what they lost. Even so trunk is never two minutes old.
+INTERVALS_BESIDE_WEBHOOKS = INTERVALS | {
+    SyncKind.COMMITS: timedelta(seconds=60),
+    SyncKind.WORKFLOW_RUNS: timedelta(seconds=100),
+    SyncKind.JOBS: timedelta(minutes=5),
+    SyncKind.CHECKS: timedelta(minutes=10),
 }
 LONGEST_PAUSE = timedelta(hours=1)
 # A poll that has more to do than this gives its place to others and goes on at its next turn.
@@ -83,8 +91,14 @@ class _Poll:
         self.client = client
         self.now = now
         self.ref = RepoRef(repository.owner, repository.name)
+        self.told_since = webhooks.told_since(repository.pk, now)
         self._until = time.monotonic() + SLICE.total_seconds()
         self.behind = ""
+
+    @property
+    def interval(self) -> timedelta:
+        """How long until the next turn."""
+        return (INTERVALS_BESIDE_WEBHOOKS if self.told_since else INTERVALS)[SyncKind(self.state.kind)]
 
     @property
     def out_of_time(self) -> bool:
@@ -96,6 +110,8 @@ class _Poll:
             return
         validators = [page.validator] if page.validator else []
         batch = Batch(asked_at=page.fetched_at, rejected=page.rejected, validators=validators, **content)
+        if self.told_since:
+            webhooks.count_missed(self.repository.pk, batch, since=self.told_since, now=self.now)
         ingest.store(self.repository.pk, batch)
 
     def watched_branches(self) -> list[str]:
@@ -105,10 +121,15 @@ class _Poll:
 def due(now: datetime) -> list[tuple[int, str]]:
     """(repository id, kind) of every poll whose time has come, the most overdue first."""
     states = {(state.repository_id, state.kind): state for state in SyncState.objects.filter(repository__active=True)}
+    told = {pk for (pk, kind), state in states.items() if kind == webhooks.HOOKS and webhooks.is_flowing(state, now)}
     waiting = []
     for pk in Repository.objects.filter(active=True).values_list("pk", flat=True):
         for kind in SyncKind:
             state = states.get((pk, kind))
+            # Once webhooks are silent, nothing waits for as long as it was put off while they told everything.
+            silent = state is not None and pk not in told and state.succeeded_at is not None and not state.failures
+            if silent and state and state.succeeded_at and state.due_at:
+                state.due_at = min(state.due_at, state.succeeded_at + INTERVALS[kind])
             if state is None or state.due_at is None or state.due_at <= now:
                 waiting.append(
                     (state.due_at if state and state.due_at else datetime.min.replace(tzinfo=now.tzinfo), pk, kind)
@@ -130,7 +151,7 @@ def poll(repository_id: int, kind: str, *, now: datetime | None = None, client: 
         if repository is None:
             return "not watched"
         state, _ = SyncState.objects.get_or_create(repository=repository, kind=kind)
-        if state.due_at and state.due_at > now:
+        if state.due_at and state.due_at > now and (repository_id, kind) not in due(now):
             return "not due"
         state.started_at = now
         state.save(update_fields=["started_at"])
@@ -145,7 +166,7 @@ def poll(repository_id: int, kind: str, *, now: datetime | None = None, client: 
             log.exception("poll failed", extra={"repository": str(repository), "kind": kind})
             return _put_off(state, now, f"A fault of Arborist's own: {type(error).__name__}. The log says more.")
         state.succeeded_at, state.failures, state.problem, state.behind = now, 0, "", turn.behind
-        state.due_at = now + (timedelta() if turn.behind else INTERVALS[SyncKind(kind)])
+        state.due_at = now + (timedelta() if turn.behind else turn.interval)
         state.save()
         return "behind" if turn.behind else "done"
 
@@ -288,6 +309,25 @@ def _sweep(turn: _Poll) -> None:
         Commit.objects.filter(pk=commit.pk).update(runs_listed_at=turn.now)
 
 
+def read_commit(repository: Repository, sha: str, *, client: Client, priority: Priority) -> None:
+    """Everything that ran on one commit, on whatever branch or none. Its jobs are not followed from then on:
+    `_poll_jobs` leaves commits alone whose `runs_listed_at` is empty, as it stays here. For heads of pull requests,
+    which are read when somebody looks at them."""
+    turn = _Poll(repository, SyncState(repository=repository), client, timezone.now())
+    for page in client.workflow_runs(turn.ref, head_sha=sha, priority=priority):
+        turn.store(page, workflow_runs=page.items)
+    runs = WorkflowRun.objects.filter(repository=repository, commit__sha=sha).exclude(event__in=FOREIGN_EVENTS)
+    unread, followed = runs.filter(jobs_fetched_attempt__lt=F("attempt")), Q(attempt=1) & ~Q(status=Status.COMPLETED)
+    for run in unread.exclude(followed):
+        _read_jobs(turn, run, priority)
+    if unread.filter(followed).exists():
+        for checks in client.commit_check_runs(turn.ref, sha, priority=priority):
+            turn.store(checks, check_runs=checks.items)
+    else:
+        _read_other_checks(turn, sha, priority)
+    _read_statuses(turn, sha, priority)
+
+
 def _newest_commits(turn: _Poll, count: int) -> list[int]:
     """Ids of the newest commits of each watched branch, trunk's first."""
     found: list[int] = []
@@ -419,6 +459,16 @@ def _poll_backfill(turn: _Poll) -> None:
     _tell_progress(turn, total, 0)
 
 
+def _poll_pulls(turn: _Poll) -> None:
+    """The list of pull requests, down to what is known: what events told, and what they did not. Their runs are read
+    when somebody looks."""
+    from hud import pulls  # it reads commits by way of this module
+
+    since = datetime.fromisoformat(turn.state.cursor) if turn.state.cursor else None
+    newest = pulls.read_open(turn.repository, client=turn.client, since=since)
+    turn.state.cursor = newest.isoformat() if newest else ""
+
+
 def _tell_progress(turn: _Poll, total: int, left: int) -> None:
     turn.state.total, turn.state.done = total, max(total - left, 0)
     turn.state.save(update_fields=["total", "done"])
@@ -432,4 +482,5 @@ _POLLS: dict[SyncKind, Callable[[_Poll], None]] = {
     SyncKind.JOBS: _poll_jobs,
     SyncKind.CHECKS: _poll_checks,
     SyncKind.BACKFILL: _poll_backfill,
+    SyncKind.PULLS: _poll_pulls,
 }

@@ -8,21 +8,33 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, Min
+from django.db.models import Count, Min, Q
 from django.utils import timezone
 
-from hud import freshness
+from hud import freshness, webhooks
 from hud.freshness import Freshness
-from hud.models import Branch, Repository, SetAside, SyncKind, SyncState, WaitingJob
+from hud.models import (
+    Branch,
+    Delivery,
+    DeliveryState,
+    MissedEvent,
+    Redelivery,
+    Repository,
+    SetAside,
+    SyncKind,
+    SyncState,
+    WaitingJob,
+)
 from project import health
 from project.github import factory
 from project.github.budget import BudgetState
 
 SET_ASIDE_PER_PAGE = 25
+_DAY = timedelta(days=1)
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +67,21 @@ class Poll:
 
 
 @dataclass(frozen=True, slots=True)
+class Webhooks:
+    """How webhooks tell of one repository. `age` says how long ago the last delivery was processed.
+
+    `received` is of the last hour, `waiting` of now, the others of the last day. `missed` is what polling found.
+    """
+
+    age: str = ""
+    flowing: bool = False
+    received: int = 0
+    waiting: int = 0
+    failed: int = 0
+    missed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RepositoryStatus:
     """One repository. `missing` are branches to be watched that GitHub does not list."""
 
@@ -66,6 +93,7 @@ class RepositoryStatus:
     waiting: int
     waiting_since: datetime | None
     set_aside: int
+    webhooks: Webhooks = Webhooks()
 
     @property
     def problems(self) -> list[Poll]:
@@ -87,15 +115,22 @@ class Overview:
     budget: BudgetState | None
     repositories: tuple[RepositoryStatus, ...]
     set_aside: int
+    redelivered: int = 0
+    strange: int = 0
 
 
 def read() -> Overview:
-    """How everything is going now. Five queries, however many repositories there are."""
+    """How everything is going now. Eight queries, however many repositories there are."""
     now = timezone.now()
     repositories = list(Repository.objects.order_by("owner", "name"))
     polls: dict[int, dict[str, Poll]] = {}
-    for state in SyncState.objects.filter(kind__in=SyncKind.values):
-        polls.setdefault(state.repository_id, {})[state.kind] = _poll(state, now)
+    told: dict[int, SyncState] = {}
+    for state in SyncState.objects.filter(kind__in=[*SyncKind.values, freshness.WEBHOOKS]):
+        if state.kind == freshness.WEBHOOKS:
+            told[state.repository_id] = state
+        else:
+            polls.setdefault(state.repository_id, {})[state.kind] = _poll(state, now)
+    hooks, strange = _webhooks(repositories, told, now)
     branches: dict[int, list[Branch]] = {}
     for branch in Branch.objects.filter(watched=True).order_by("name"):
         branches.setdefault(branch.repository_id, []).append(branch)
@@ -114,11 +149,44 @@ def read() -> Overview:
                 waiting.get(repository.pk, (0, None)),
                 set_aside.get(repository.pk, 0),
                 now,
+                hooks[repository.pk],
+                told.get(repository.pk),
             )
             for repository in repositories
         ),
         sum(set_aside.values()),
+        Redelivery.objects.filter(asked_at__gt=now - _DAY).count(),
+        strange,
     )
+
+
+def _webhooks(
+    repositories: list[Repository], told: dict[int, SyncState], now: datetime
+) -> tuple[dict[int, Webhooks], int]:
+    """Of each repository, and how many deliveries of the last hour were about none of them. Two queries."""
+    recent = Q(received_at__gt=now - timedelta(hours=1))
+    waiting, failed = Q(state=DeliveryState.WAITING), Q(state=DeliveryState.FAILED, received_at__gt=now - _DAY)
+    counted = {
+        row["repository_github_id"]: row
+        for row in Delivery.objects.filter(recent | waiting | failed)
+        .values("repository_github_id")
+        .annotate(
+            received=Count("pk", filter=recent), waits=Count("pk", filter=waiting), failed=Count("pk", filter=failed)
+        )
+    }
+    missed = dict(
+        MissedEvent.objects.filter(found_at__gt=now - _DAY).values_list("repository_id").annotate(Count("pk"))
+    )
+    found = {}
+    for repository in repositories:
+        row: Any = counted.pop(repository.github_id, {}) if repository.github_id else {}
+        state = told.get(repository.pk)
+        found[repository.pk] = Webhooks(
+            f"{freshness.age(now - state.succeeded_at)} ago" if state and state.succeeded_at else "",
+            state is not None and webhooks.is_flowing(state, now),
+            row.get("received", 0), row.get("waits", 0), row.get("failed", 0), missed.get(repository.pk, 0),
+        )  # fmt: skip
+    return found, sum(row["received"] for row in counted.values())
 
 
 def _poll(state: SyncState, now: datetime) -> Poll:
@@ -138,8 +206,13 @@ def _of_repository(
     waiting: tuple[int, datetime | None],
     set_aside: int,
     now: datetime,
+    hooks: Webhooks,
+    told: SyncState | None,
 ) -> RepositoryStatus:
-    states = ((p.kind, p.succeeded_at, p.problem, p.behind, p.done, p.total) for p in polls.values())
+    states: list[tuple[Any, ...]] = [
+        (p.kind, p.succeeded_at, p.problem, p.behind, p.done, p.total) for p in polls.values()
+    ]
+    states += [(told.kind, told.succeeded_at)] if told else []
     known = {branch.name for branch in branches}
     wanted = dict.fromkeys(name for name in (repository.trunk, *repository.watched_branches) if name)
     return RepositoryStatus(
@@ -151,6 +224,7 @@ def _of_repository(
         tuple(name for name in wanted if name not in known) if repository.branches_listed_at else (),
         *waiting,
         set_aside,
+        hooks,
     )
 
 

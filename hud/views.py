@@ -14,7 +14,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.http import parse_etags, quote_etag
 from django.views.decorators.http import require_safe
 
-from hud import details, freshness, jump, layout, patterns, places
+from hud import attention, brackets, commit_page, details, freshness, jump, layout, patterns, places
 from hud import grid as grids
 from hud.address import Address, parse
 from hud.edition import EDITION
@@ -77,13 +77,22 @@ def _grid(request: HttpRequest, place: Place, fresh: Freshness) -> HttpResponse:
         suffix="" if place.branch == repository.trunk else place.details_query,
         newest=grids.newest_cells(place.branch_id) if elsewhere and place.branch_id else (),
     )
+    needs = attention.of(repository.pk, repository.version) if place.branch == repository.trunk else attention.NOTHING
+    drawn = brackets.of_page(
+        page.shape, [row.position for row in page.rows], needs.breaks, key=(repository.pk, repository.version)
+    )
+    above = attention.above(request, place, columns, needs, any_commits=bool(page.rows))
     if refresh:
         newer = _newer(place, address, page, below) if place.branch_id and refresh != "1" else 0
-        return _cached(JsonResponse(_changes(page, etag, fresh, newer, repository.version)), etag, fresh)
+        changes = _changes(page, etag, fresh, newer, repository.version)
+        shas = [row.sha for row in page.rows]
+        changes["breaks"] = {**brackets.as_data(drawn, shas, place.base), "needs": above.decode()}
+        return _cached(JsonResponse(changes), etag, fresh)
     context = _context(request, place, address, pattern, page, fresh)
     context["etag"] = _etag(request, place, fresh, address, page.rows[0].sha if page.rows else "1")
     shell = render(request, "hud/grid.html", context)
-    shell.content = _filled(shell.content, page.html(place.base, place.github, timezone.now()))
+    table = page.html(place.base, place.github, timezone.now(), drawn.marks)
+    shell.content = _filled(shell.content, table | {b"brackets": drawn.svg, b"needs": above})
     return _cached(_zipped(request, shell), etag, fresh)
 
 
@@ -96,7 +105,8 @@ def _zipped(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     return response
 
 
-_PART = re.compile(rb"<!--(columns|names|counts|now|rows)-->")  # a person's text can't be mistaken: its < is escaped
+# A person's text can't be mistaken for one of these: its < is escaped.
+_PART = re.compile(rb"<!--(columns|names|counts|now|rows|brackets|needs)-->")
 
 
 def _filled(shell: bytes, parts: dict[bytes, bytes]) -> bytes:
@@ -242,7 +252,7 @@ def commit(request: HttpRequest, owner: str, repo: str, sha: str) -> HttpRespons
     place = places.trunk_place(repository)
     found = places.the_commit(repository, sha)
     fresh = freshness.of_repository(repository.pk, active=repository.active)
-    context = {**frame(place, fresh), **details.of_commit(place, found)}
+    context = {**frame(place, fresh), **commit_page.of_commit(place, found)}
     return _cached_details(render(request, "hud/commit.html", context))
 
 

@@ -1,15 +1,33 @@
-"""The ASGI application that uvicorn serves."""
+"""The ASGI application that uvicorn serves: Django, and beside it the two addresses that must not pass through it."""
 
 import logging
 import os
 import warnings
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 os.environ["ARBORIST_PROCESS"] = "web"  # before settings load: the web process pools its database connections
 
-application = get_asgi_application()
+_django = get_asgi_application()
+
+from hud import live_views, webhook_views  # noqa: E402 - models can't be imported before Django is set up
+from project import celery  # noqa: E402, F401 - tasks are sent from here too, and must know their broker
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Streams and deliveries to their own applications (why, is said there), everything else to Django."""
+    if scope["type"] == "http":
+        if scope["path"] == "/webhooks/github":
+            return await webhook_views.receive(scope, receive, send)
+        if live_views.is_stream(scope):
+            return await live_views.stream(scope, receive, send)
+    return await _django(scope, receive, send)  # type: ignore[arg-type]
 
 
 def _say_warnings() -> None:

@@ -29,6 +29,16 @@ GITHUB_APP_ID = env.text("ARBORIST_GITHUB_APP_ID")
 GITHUB_APP_PRIVATE_KEY = env.text("ARBORIST_GITHUB_APP_PRIVATE_KEY").replace("\\n", "\n")
 GITHUB_APP_INSTALLATION_ID = env.text("ARBORIST_GITHUB_APP_INSTALLATION_ID")
 GITHUB_API_URL = env.address("ARBORIST_GITHUB_API_URL", "https://api.github.com")
+# Of a job's log that is longer, the beginning and the end are kept.
+LOG_LIMIT_MB = env.number("ARBORIST_LOG_LIMIT_MB", 20, least=3, most=200)
+
+# Several while they are being exchanged: a delivery is believed if it is signed with any of them.
+WEBHOOK_SECRETS: list[str] = [one.strip() for one in env.text("ARBORIST_WEBHOOK_SECRET").split(",") if one.strip()]
+WEBHOOK_HOOK_ID = env.text("ARBORIST_WEBHOOK_HOOK_ID")
+if any(len(one) < 8 for one in WEBHOOK_SECRETS):
+    env.wrong("ARBORIST_WEBHOOK_SECRET", "8 characters or more; several secrets separated by commas")
+if WEBHOOK_HOOK_ID and not (WEBHOOK_HOOK_ID.isascii() and WEBHOOK_HOOK_ID.isdigit() and len(WEBHOOK_HOOK_ID) < 19):
+    env.wrong("ARBORIST_WEBHOOK_HOOK_ID", "a number: the last part of the webhook's address on GitHub", WEBHOOK_HOOK_ID)
 
 _app = {
     "ARBORIST_GITHUB_APP_ID": GITHUB_APP_ID,
@@ -83,12 +93,14 @@ if HTTPS:
     # A proxy in front ends TLS and must set X-Forwarded-Proto itself, whatever the client sent: see docs/deploy.md.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
-    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # asked from inside, without the proxy
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # asked from inside, without the proxy
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     CSRF_TRUSTED_ORIGINS = [f"https://{'*' if host[0] == '.' else ''}{host}" for host in _hosts if host != "*"]
 SECURE_HSTS_SECONDS = env.number("ARBORIST_HSTS_SECONDS", 0, least=0, most=126_144_000)
 if SECURE_HSTS_SECONDS and not HTTPS:
     env.problem("ARBORIST_HSTS_SECONDS needs ARBORIST_HTTPS=true: browsers would refuse this site over plain HTTP.")
+SITE_URL = env.address("ARBORIST_SITE_URL", f"http://127.0.0.1:{PORT}")  # what links in alerts begin with
+METRICS_TOKEN = env.text("ARBORIST_METRICS_TOKEN")  # empty: anybody who reaches the site may read /metrics
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = (
     "arborist_session",
     "arborist_csrf",
@@ -108,6 +120,44 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+# -- people -----------------------------------------------------------------------------------------------------------
+# Where people have their accounts: beside the API, unless it is said.
+GITHUB_WEB_URL = GITHUB_API_URL.removesuffix("/api/v3")
+if GITHUB_WEB_URL == "https://api.github.com":
+    GITHUB_WEB_URL = "https://github.com"
+if env.text("ARBORIST_GITHUB_WEB_URL"):
+    GITHUB_WEB_URL = env.address("ARBORIST_GITHUB_WEB_URL", GITHUB_WEB_URL)
+OAUTH_CLIENT_ID = env.text("ARBORIST_OAUTH_CLIENT_ID")
+OAUTH_CLIENT_SECRET = env.text("ARBORIST_OAUTH_CLIENT_SECRET")
+if bool(OAUTH_CLIENT_ID) != bool(OAUTH_CLIENT_SECRET):
+    _missing, _given = "ARBORIST_OAUTH_CLIENT_ID", "ARBORIST_OAUTH_CLIENT_SECRET"
+    if OAUTH_CLIENT_ID:
+        _missing, _given = _given, _missing
+    env.problem(f"{_missing} must be set too, because {_given} is: signing in with GitHub needs both.")
+PUBLIC = env.flag("ARBORIST_PUBLIC", default=True)
+ADMIN_LOGINS = frozenset(login.lower().removeprefix("@") for login in env.names("ARBORIST_ADMINS"))
+for _name in ADMIN_LOGINS:
+    if not (_name.isascii() and _name.replace("-", "").replace("_", "").isalnum() and len(_name) <= 100):
+        env.wrong("ARBORIST_ADMINS", "GitHub logins, separated by commas", _name)
+SESSION_HOURS = env.number("ARBORIST_SESSION_HOURS", 14 * 24, least=1, most=24 * 365)
+SESSION_COOKIE_AGE = SESSION_HOURS * 3600
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+LOGIN_URL, LOGIN_REDIRECT_URL = "account_login", "/"
+CSRF_FAILURE_VIEW = "project.accounts.refusals.csrf_failure"
+AUTHENTICATION_BACKENDS = ["project.accounts.backend.Roles"]
+# Only GitHub says who somebody is: no passwords, no mail (but Django's own admin takes what `createsuperuser` made).
+SOCIALACCOUNT_ONLY = True
+SOCIALACCOUNT_PROVIDERS = {"github": {"SCOPE": ["read:org"], "OAUTH_PKCE_ENABLED": True}}
+SOCIALACCOUNT_ADAPTER = "project.accounts.adapters.GitHubPeople"
+SOCIALACCOUNT_QUERY_EMAIL = SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_EMAIL_VERIFICATION = ACCOUNT_EMAIL_VERIFICATION = "none"
+SOCIALACCOUNT_REQUESTS_TIMEOUT = 10
+ACCOUNT_ADAPTER = "project.accounts.adapters.NoPasswords"
+ACCOUNT_LOGIN_METHODS, ACCOUNT_SIGNUP_FIELDS = {"username"}, ["username*"]
+if TESTING:
+    # The audit log can't be emptied, except by tests that empty the whole database after themselves.
+    _database.setdefault("OPTIONS", {})["options"] = "-c arborist.may_truncate_audit=on"
+
 # -- Django -----------------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -120,8 +170,13 @@ INSTALLED_APPS = [
     "django_htmx",
     "csp",
     "ninja",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
     "project.accounts",
+    "project.audit",
     "project.embedded",
+    "project.outbox",
     "project.simulator",
     "hud",
 ]
@@ -139,6 +194,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "project.accounts.members.members_only",
     "project.threads.in_one_thread",  # last: see there
 ]
 
@@ -192,6 +249,9 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_DEFAULT_QUEUE = "poll"
+# A worker takes from all of them in turn, so that what a person waits for does not stand behind a hundred polls.
+CELERY_TASK_QUEUES = {name: {"routing_key": name} for name in ("poll", "live", "outbox")}
+CELERY_TASK_ROUTES = {"project.outbox.tasks.*": {"queue": "outbox"}}
 # A task is acknowledged when it is done, so that a killed worker's task runs again; all are safe to repeat.
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -209,6 +269,17 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     # `expires`: ticks that found no worker must not pile up and run all at once when one comes back.
     "poll-due": {"task": "hud.tasks.poll_due", "schedule": 10.0, "options": {"expires": 10}},
+    "webhooks-waiting": {
+        "task": "hud.live_tasks.process_waiting", "schedule": 10.0, "options": {"expires": 10, "queue": "live"},
+    },
+    "webhooks-redeliver": {"task": "hud.live_tasks.redeliver", "schedule": 300.0, "options": {"expires": 300}},
+    "webhooks-forget": {"task": "hud.live_tasks.forget_old", "schedule": 600.0, "options": {"expires": 600}},
+    "measure": {"task": "hud.metrics_tasks.measure", "schedule": 300.0, "options": {"expires": 300}},
+    "alerts": {"task": "hud.metrics_tasks.tell", "schedule": 10.0, "options": {"expires": 10}},
+    "outbox": {"task": "project.outbox.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}},
+    "read-logs": {"task": "hud.tasks.read_logs", "schedule": 10.0, "options": {"expires": 10}},
+    "judge-again": {"task": "hud.tasks.judge_again", "schedule": 60.0, "options": {"expires": 60}},
+    "renew-roles": {"task": "project.accounts.tasks.renew_roles", "schedule": 86400.0, "options": {"expires": 3600}},
     "heartbeat": {"task": "project.celery.heartbeat", "schedule": 15.0, "options": {"expires": 15}},
 }
 
@@ -223,7 +294,10 @@ LOGGING = {
     "formatters": {
         "line": {
             "()": "project.logs.Json" if _log_format == "json" else "project.logs.Text",
-            "secrets": [GITHUB_TOKEN, SECRET_KEY, _database.get("PASSWORD", ""), REDIS_URL if "@" in REDIS_URL else ""],
+            "secrets": [
+                GITHUB_TOKEN, OAUTH_CLIENT_SECRET, SECRET_KEY, METRICS_TOKEN, *WEBHOOK_SECRETS,
+                _database.get("PASSWORD", ""), REDIS_URL if "@" in REDIS_URL else "",
+            ],
         }
     },
     "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "line"}},
@@ -242,6 +316,7 @@ LOGGING = {
         "celery.app.trace": _quiet,
         "project.github": _quiet if EMBEDDED else _plain,  # a line a request
         "urllib3": _quiet,
+        "apprise": _quiet,  # below that it tells whole addresses of alerts, with their tokens
         "psycopg.pool": _quiet,
     },
 }

@@ -102,6 +102,7 @@ class Break(models.Model):
     why_dismissed = models.CharField(max_length=NAME, blank=True)
     classification = models.CharField(max_length=15, choices=Classification.choices, blank=True)
     revert_write = models.BigIntegerField(null=True, help_text="The outbox row of the revert asked for.")
+    writes = ArrayField(models.BigIntegerField(), default=list, blank=True, help_text="All its outbox rows.")
     revert_url = models.CharField(max_length=1000, blank=True)
     revert_asked_at = models.DateTimeField(null=True)
     reverted_at = models.DateTimeField(null=True, help_text="When the revert was on trunk.")

@@ -15,6 +15,14 @@ NAME = 500
 LOGIN = 100
 
 
+class RevertWay(models.TextChoices):
+    """How a commit of this repository is taken back."""
+
+    GITHUB = "github", "GitHub's revert pull request (pull requests that GitHub merged)"
+    GIT = "git", "a revert commit of our own, opened as a pull request"
+    BOT = "bot", "a comment to the merge bot"
+
+
 class Repository(models.Model):
     """A GitHub repository that is watched."""
 
@@ -31,6 +39,13 @@ class Repository(models.Model):
     active = models.BooleanField(default=True, help_text="Off: kept and shown, but no longer polled.")
     backfill_commits = models.PositiveIntegerField(default=200)
     window_hours = models.PositiveIntegerField(default=16, help_text="How far back verdicts look.")
+    revert_way = models.CharField(max_length=6, choices=RevertWay.choices, default=RevertWay.GITHUB)
+    merge_bot = models.CharField(
+        max_length=LOGIN, default="pytorchbot", blank=True, help_text="Login of the bot that reverts when told so."
+    )
+    reruns_by_itself = models.BooleanField(
+        default=False, help_text="Run again what verdicts on breaks ask for, without waiting for a person."
+    )
     branches_listed_at = models.DateTimeField(null=True, editable=False)
     version = models.BigIntegerField(
         default=0, editable=False, help_text="Rises whenever anything that a page shows changes: the pages' ETag."
@@ -248,6 +263,7 @@ class SyncKind(models.TextChoices):
     JOBS = "jobs", "jobs"
     CHECKS = "checks", "checks of other apps and statuses"
     BACKFILL = "backfill", "backfill"
+    PULLS = "pulls", "pull requests"
 
 
 class SyncState(models.Model):

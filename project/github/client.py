@@ -19,6 +19,7 @@ import requests
 from . import payloads
 from .budget import Budget, Priority
 from .errors import BadAnswer, Invalid
+from .logs import ArtifactPayload, DownloadReads, Downloads, parse_artifact
 from .payloads import (
     BranchPayload,
     CheckRunPayload,
@@ -31,7 +32,7 @@ from .payloads import (
     WorkflowRunPayload,
 )
 from .tokens import TokenSource
-from .transport import Answer, Transport, origin
+from .transport import Answer, origin
 
 T = TypeVar("T")
 
@@ -123,11 +124,12 @@ _COMMITS = _Shape("commit", payloads.parse_commit, "")
 _RUNS = _Shape("workflow run", payloads.parse_workflow_run, "workflow_runs")
 _RUN = _Shape("workflow run", payloads.parse_workflow_run, None)
 _JOBS = _Shape("job", payloads.parse_job, "jobs")
+_ARTIFACTS = _Shape("artifact", parse_artifact, "artifacts")
 _SUITES = _Shape("check suite", payloads.parse_check_suite, "check_suites")
 _CHECK_RUNS = _Shape("check run", payloads.parse_check_run, "check_runs")
 
 
-class Client:
+class Client(DownloadReads):
     """GitHub's REST API as one credential sees it.
 
     ``conditional=False`` asks for a page in full although it is known; ``priority`` says who is refused first
@@ -153,7 +155,7 @@ class Client:
         self._origin = origin(api_url)
         self._validators = validators
         self.budget = budget
-        self._transport = Transport(
+        self._transport = Downloads(
             token=token,
             api_url=self._api_url,
             budget=budget,
@@ -237,6 +239,13 @@ class Client:
         """The jobs of one attempt, those that a "re-run failed jobs" only copied included."""
         url = self._url(repo, "actions", "runs", run_id, "attempts", attempt, "jobs", per_page=PER_PAGE)
         return self._pages(url, _JOBS, conditional, priority)
+
+    def artifacts(
+        self, repo: RepoRef, run_id: int, *, conditional: bool = True, priority: Priority = Priority.LOW
+    ) -> Iterator[Page[ArtifactPayload]]:
+        """The artifacts that all attempts of a workflow run left."""
+        url = self._url(repo, "actions", "runs", run_id, "artifacts", per_page=PER_PAGE)
+        return self._pages(url, _ARTIFACTS, conditional, priority)
 
     def check_suites(
         self, repo: RepoRef, sha: str, *, conditional: bool = True, priority: Priority = Priority.NORMAL
@@ -329,11 +338,16 @@ class Client:
         return hashlib.sha256(f"{self._token.fingerprint()}\n{url}".encode()).hexdigest()
 
     def _url(self, repo: RepoRef, *path: str | int, **query: str | int) -> str:
-        parts = "/".join(quote(str(part), safe="") for part in ("repos", repo.owner, repo.name, *path))
-        return f"{self._api_url}/{parts}" + (f"?{urlencode(query)}" if query else "")
+        return address(self._api_url, repo, *path, **query)
 
     def _asked(self, url: str) -> str:
         return f"GET {self._transport.path(url)}"
+
+
+def address(api_url: str, repo: RepoRef, *path: str | int, **query: str | int) -> str:
+    """Of something in a repository. Each part of the path is quoted, slashes in a branch's name included."""
+    parts = "/".join(quote(str(part), safe="") for part in ("repos", repo.owner, repo.name, *path))
+    return f"{api_url}/{parts}" + (f"?{urlencode(query)}" if query else "")
 
 
 def _usable(etag: str) -> bool:

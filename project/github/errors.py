@@ -18,6 +18,10 @@ class GitHubError(Exception):
 
     #: True if the same request may succeed later without anyone changing anything.
     passing = False
+    #: GitHub's status code, 0 if there was no answer.
+    status = 0
+    #: GitHub's own message, "" if it gave none.
+    said = ""
 
     def __init__(self, asked: str, words: str) -> None:
         super().__init__(asked, words)
@@ -35,12 +39,16 @@ class GitHubError(Exception):
 class BadCredentials(GitHubError):
     """401: the token is wrong, expired or revoked."""
 
+    status = 401
+
     def __init__(self, asked: str, words: str = "") -> None:
         super().__init__(asked, words or "GitHub does not accept the token: it is wrong, has expired or was revoked.")
 
 
 class Forbidden(GitHubError):
     """403 that is not a rate limit: the token lacks a permission, or an organization blocks it."""
+
+    status = 403
 
     def __init__(self, asked: str, said: str = "", permissions: str = "") -> None:
         words = "GitHub forbids this to the token" + (f": {said.rstrip('.')}." if said else ".")
@@ -70,15 +78,21 @@ class RateLimited(GitHubError):
 class NotFound(GitHubError):
     """404: it does not exist, or the token may not know that it does."""
 
-    def __init__(self, asked: str) -> None:
+    status = 404
+
+    def __init__(self, asked: str, said: str = "") -> None:
         super().__init__(asked, "GitHub does not find this: it does not exist, or the token may not see it.")
+        self.said = said
 
 
 class Gone(GitHubError):
-    """410: it existed and was deleted or has expired."""
+    """410: it existed and was deleted or has expired, or is switched off for the repository."""
 
-    def __init__(self, asked: str) -> None:
+    status = 410
+
+    def __init__(self, asked: str, said: str = "") -> None:
         super().__init__(asked, "This existed on GitHub but is gone.")
+        self.said = said
 
 
 class Invalid(GitHubError):
@@ -89,6 +103,7 @@ class Invalid(GitHubError):
         super().__init__(asked, f"GitHub refuses the request ({status})" + (f": {reasons}." if reasons else "."))
         self.status = status
         self.errors = errors
+        self.said = reasons
 
 
 class ServerFault(GitHubError):
@@ -117,6 +132,13 @@ class BadAnswer(GitHubError):
 
     def __init__(self, asked: str, what: str) -> None:
         super().__init__(asked, f"GitHub's answer cannot be used: {what}.")
+
+
+class Misdirected(GitHubError):
+    """A write was redirected to where we do not follow; it took no effect."""
+
+    def __init__(self, asked: str, what: str) -> None:
+        super().__init__(asked, f"GitHub sends this write elsewhere: {what}.")
 
 
 def _times(tries: int) -> str:

@@ -1,6 +1,7 @@
 """The one place that builds a `Client` from Django's settings. Nothing is built or connected at import."""
 
 import os
+import time
 from typing import Final
 
 import redis as redis_client
@@ -10,9 +11,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from .budget import Budget
-from .client import Client, Validators
+from .client import USER_AGENT, Client, Validators
+from .pacing import Pace
 from .tokens import Anonymous, AppInstallationToken, PersonalToken, TokenSource
-from .transport import process_session
+from .transport import Transport, process_session
+from .writes import Writer
 
 _SETTINGS: Final = (
     "GITHUB_TOKEN",
@@ -24,12 +27,12 @@ _SETTINGS: Final = (
 )
 # Per process, since a forked worker must not use its parent's sockets; and per settings, which tests
 # override.
-_parts: dict[tuple[int, int], tuple[TokenSource, Budget]] = {}
+_parts: dict[tuple[int, int], tuple[TokenSource, Budget, Pace]] = {}
 
 
 def client(validators: Validators) -> Client:
     """A client for the GitHub that the settings name. Cheap: all but the store is kept per process."""
-    token, budget = _for_this_process()
+    token, budget, _ = _for_this_process()
     return Client(
         token=token,
         api_url=settings.GITHUB_API_URL,
@@ -39,12 +42,28 @@ def client(validators: Validators) -> Client:
     )
 
 
+def writer(*, retries: int = 1) -> Writer:
+    """Writes to the GitHub that the settings name, for the outbox alone. ``retries`` is about its reads."""
+    token, budget, pace = _for_this_process()
+    transport = Transport(
+        token=token,
+        api_url=settings.GITHUB_API_URL,
+        budget=budget,
+        session=process_session(),
+        timeout=(5, 30),
+        sleep=time.sleep,
+        retries=retries,
+        user_agent=USER_AGENT,
+    )
+    return Writer(transport, settings.GITHUB_API_URL, pace)
+
+
 def budget() -> Budget:
     """The rate budget of the credential that the settings name, for the status page."""
     return _for_this_process()[1]
 
 
-def _for_this_process() -> tuple[TokenSource, Budget]:
+def _for_this_process() -> tuple[TokenSource, Budget, Pace]:
     key = os.getpid(), hash(tuple(getattr(settings, name) for name in _SETTINGS))
     parts = _parts.get(key)
     if parts is None:
@@ -55,7 +74,8 @@ def _for_this_process() -> tuple[TokenSource, Budget]:
             settings.REDIS_URL, socket_timeout=1.0, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 1)
         )
         token = _token(redis)
-        parts = _parts[key] = token, Budget(token.credential(), redis)
+        credential = token.credential()
+        parts = _parts[key] = token, Budget(credential, redis), Pace(credential, redis)
     return parts
 
 

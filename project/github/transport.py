@@ -1,8 +1,10 @@
-"""One GET to GitHub and everything that may happen to it, ending in an `Answer` or a `GitHubError`.
+"""One request to GitHub and everything that may happen to it, ending in an `Answer` or a `GitHubError`.
 
-Time-outs always; retries with exponential backoff and full jitter for 5xx answers and cut connections;
+Time-outs always; GETs are tried again with exponential backoff and full jitter after 5xx answers and cut connections;
 redirects by hand, so that the Authorization header never reaches another host; bodies bounded; rate limits
 told to the budget. HTTP and requests end here: nothing above sees a response or an exception of theirs.
+
+A write is sent once: nobody here can tell whether one without an answer took effect. `project.outbox` finds out.
 """
 
 import json
@@ -26,20 +28,24 @@ from .errors import (
     GitHubError,
     Gone,
     Invalid,
+    Misdirected,
     NotFound,
     ServerFault,
     Unreachable,
 )
 from .fields import clean
+from .pacing import Pace
 from .tokens import Bearer, TokenSource
 
 log = logging.getLogger(__name__)
 
 BODY_MAX: Final = 25 * 1024 * 1024  # bytes, unpacked
 ANSWER_SECONDS: Final = 120.0  # for a whole body, however steadily it trickles
+WRITE_SECONDS: Final = 40.0  # the same for a write's answer, which is short
 REDIRECTS_MAX: Final = 5
 BACKOFF: Final = 0.5  # seconds, doubled with each try
 BACKOFF_MAX: Final = 20.0
+WRITE_REDIRECTS_MAX: Final = 2
 _MOVED: Final = frozenset({301, 302, 303, 307, 308})
 
 _sessions: dict[int, requests.Session] = {}
@@ -56,7 +62,7 @@ def process_session() -> requests.Session:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A 200 with its JSON, or a 304 with None. ``url`` is where redirects led."""
+    """A 2xx with its JSON (None if it has no body), or a 304 with None. ``url`` is where redirects led."""
 
     not_modified: bool
     data: Any
@@ -73,7 +79,7 @@ class _Raw:
 
 
 class Transport:
-    """GETs from one GitHub as one credential."""
+    """Requests to one GitHub as one credential."""
 
     def __init__(
         self,
@@ -128,6 +134,46 @@ class Transport:
                 continue
             self._sleep(random.uniform(0, min(BACKOFF_MAX, BACKOFF * 2 ** (tries - 1))))
 
+    def send(self, method: str, url: str, body: object, *, pace: Pace) -> Answer:
+        """One write, in its turn. Raises `GitHubError`; after one that is `passing` it may have taken effect.
+
+        It is sent a second time in two cases only, in both of which GitHub did nothing: the token has just been
+        renewed, or GitHub says that it moved, on the same host (a renamed repository).
+        """
+        asked = f"{method} {self.path(url)}"
+        data = None if body is None else json.dumps(body).encode()
+        renewed, hops = False, 0
+        while True:
+            self._budget.before(Priority.HIGH, asked=asked)
+            bearer = Bearer(self._token.header())
+            with pace.turn(asked):
+                raw = self._once(url, bearer, None, asked, 1, method=method, data=data)
+            self._budget.learn(raw.headers)
+            if raw.status in _MOVED:
+                url, hops = self._moved(raw, asked), hops + 1
+                if hops > WRITE_REDIRECTS_MAX:
+                    raise Misdirected(asked, "it redirects in circles")
+                continue
+            if raw.status == 401 and not renewed:
+                renewed = True
+                self._token.forget()
+                if Bearer(self._token.header()) != bearer:
+                    continue
+            if 200 <= raw.status < 300:
+                return Answer(False, _json(raw.body, asked) if raw.body.strip() else None, raw.headers, raw.url)
+            raise self._fault(raw, asked, 1)
+
+    def _moved(self, raw: _Raw, asked: str) -> str:
+        """Where a write is to be sent instead. 303 would have it read something there: that is no write."""
+        try:
+            target = _target(raw.url, raw.headers.get("location", ""), asked)
+            ours = origin(target) == self._origin
+        except (BadAnswer, ValueError):
+            ours = False
+        if not ours or raw.status == 303:
+            raise Misdirected(asked, "it redirects to where we do not follow with a write")
+        return target
+
     def path(self, url: str) -> str:
         """The path of ``url`` below the API's own, without the query: what errors and logs may show."""
         return clean(urlsplit(url).path.removeprefix(self._prefix) or "/", 300)
@@ -148,7 +194,17 @@ class Transport:
             url = _target(url, raw.headers.get("location", ""), asked)
         raise BadAnswer(asked, f"it redirects more than {REDIRECTS_MAX} times")
 
-    def _once(self, url: str, bearer: Bearer, etag: str | None, asked: str, tries: int) -> _Raw:
+    def _once(
+        self,
+        url: str,
+        bearer: Bearer,
+        etag: str | None,
+        asked: str,
+        tries: int,
+        *,
+        method: str = "GET",
+        data: bytes | None = None,
+    ) -> _Raw:
         headers = {
             "Accept": "application/vnd.github+json",
             "User-Agent": self._user_agent,
@@ -156,11 +212,15 @@ class Transport:
         }
         if etag:
             headers["If-None-Match"] = etag
+        if data is not None:
+            headers["Content-Type"] = "application/json; charset=utf-8"
         started = time.monotonic()
         status, failure, senseless = 0, "", False
         try:
-            with (self._session or process_session()).get(
+            with (self._session or process_session()).request(
+                method,
                 url,
+                data=data,
                 headers=headers,
                 auth=bearer,
                 timeout=self._timeout,
@@ -168,7 +228,7 @@ class Transport:
                 stream=True,
             ) as response:
                 status = response.status_code
-                body = _body(response, asked, started)
+                body = _body(response, asked, started, ANSWER_SECONDS if method == "GET" else WRITE_SECONDS)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             failure = _failure(error)
         except ValueError:
@@ -178,7 +238,7 @@ class Transport:
             log.info(
                 "github request",
                 extra={
-                    "method": "GET",
+                    "method": method,
                     "path": self.path(url),
                     "status": status,
                     "ms": round((time.monotonic() - started) * 1000),
@@ -216,9 +276,9 @@ class Transport:
             case 401:
                 return BadCredentials(asked)
             case 404:
-                return NotFound(asked)
+                return NotFound(asked, _message(raw.body))
             case 410:
-                return Gone(asked)
+                return Gone(asked, _message(raw.body))
             case 451:
                 return Forbidden(asked, _message(raw.body))
         if 400 <= status < 500:
@@ -246,7 +306,7 @@ def _target(url: str, location: str, asked: str) -> str:
     return target
 
 
-def _body(response: requests.Response, asked: str, started: float) -> bytes:
+def _body(response: requests.Response, asked: str, started: float, seconds: float) -> bytes:
     chunks, size = [], 0
     # read1 and not iter_content: it returns what has come, so a server that trickles can be given up on.
     while chunk := response.raw.read1(64 * 1024, decode_content=True):
@@ -254,7 +314,7 @@ def _body(response: requests.Response, asked: str, started: float) -> bytes:
         size += len(chunk)
         if size > BODY_MAX:
             raise BadAnswer(asked, f"it is longer than {BODY_MAX // 1024 // 1024} MB")
-        if time.monotonic() - started > ANSWER_SECONDS:
+        if time.monotonic() - started > seconds:
             raise requests.Timeout
     return b"".join(chunks)
 

@@ -15,7 +15,7 @@ from project.simulator.payloads import Json
 def rate_limit(call: Call) -> Json:
     window = call.simulator.limits.window(call.token)
     untouched = {"limit": 30, "used": 0, "remaining": 30, "reset": int(time.time()) + 60}
-    graphql = {"limit": 5000, "used": 0, "remaining": 5000, "reset": window.reset}
+    graphql = call.simulator.limits.graphql(call.token).as_json()
     return {
         "resources": {"core": window.as_json(), "search": untouched, "graphql": graphql},
         "rate": window.as_json(),

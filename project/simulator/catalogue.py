@@ -82,6 +82,7 @@ class Catalogue:
     nightly: bool  # whether a branch `nightly` follows trunk once a day
     breaks_a_day: float
     workflows: tuple[Workflow, ...]
+    bot_lands: bool = False  # a bot pushes what it lands, so that pull requests close unmerged
 
     @property
     def full_name(self) -> str:
@@ -254,7 +255,7 @@ CATALOGUES = {
     ),
     "pytorch": Catalogue(
         "pytorch", "grove", "redwood", "A very large simulated project",
-        60, 3.0, 2, True, 3.5, _numbered(*_pytorch()),
+        60, 3.0, 2, True, 3.5, _numbered(*_pytorch()), True,
     ),
     "tiny": Catalogue(
         "tiny", "grove", "bonsai", "A very small simulated project", 24, 2.0, 1, False, 1.5, _numbered(*_TINY)

@@ -10,10 +10,12 @@ from project.simulator.other_checks import ACTIONS, App, OtherCheck, Status
 from project.simulator.payloads import Json, node_id, person, simple_commit, user
 from project.simulator.plans import Attempt, Job, Run
 from project.simulator.world import World
+from project.simulator.writes import MadePull
 
 # Stands for the minimal repository, 4 KB of constant text, which a page of 100 runs would otherwise write 200 times.
 # Random, so that no commit title can contain it.
 REPOSITORY_MARK = f"repository-{uuid.uuid4().hex}"
+PULL_ID = 1_700_000_000  # of pull requests, whose numbers are added to it
 _PAUSE = 2  # seconds that the steps around a job's work take
 
 
@@ -23,6 +25,8 @@ def run(world: World, base: str, found: Run, attempt: Attempt, now: float, *, pa
     status = attempt.status(now)
     here = f"{url}/runs/{found.id}" + (f"/attempts/{attempt.number}" if past else "")
     before = f"{url}/runs/{found.id}/attempts/{attempt.number - 1}" if attempt.number > 1 else None
+    # Empty for those from forks, as it is at GitHub.
+    made = world.made_pull_at(found.commit.sha) if found.commit.made and found.event == "pull_request" else None
     return {
         "id": found.id,
         "name": found.workflow.name,
@@ -41,7 +45,7 @@ def run(world: World, base: str, found: Run, attempt: Attempt, now: float, *, pa
         "url": here,
         "html_url": f"{base}/{world.full_name}/actions/runs/{found.id}"
         + (f"/attempts/{attempt.number}" if past else ""),
-        "pull_requests": [],
+        "pull_requests": [_short_pull(world, base, found.commit, made[0])] if made else [],
         "created_at": iso(found.created),
         "updated_at": iso(attempt.updated(now)),
         "actor": person(found.actor, base),
@@ -61,6 +65,17 @@ def run(world: World, base: str, found: Run, attempt: Attempt, now: float, *, pa
         "repository": REPOSITORY_MARK,
         "head_repository": REPOSITORY_MARK,
     }
+
+
+def _short_pull(world: World, base: str, head: Commit, made: MadePull) -> Json:
+    url = f"{base}/repos/{world.full_name}"
+    repo = {"id": world.id, "url": url, "name": world.repo}
+    stands_on = world.base(head) or head
+    return {
+        "id": PULL_ID + made.number, "number": made.number, "url": f"{url}/pulls/{made.number}",
+        "head": {"ref": made.branch, "sha": head.sha, "repo": repo},
+        "base": {"ref": made.base, "sha": stands_on.sha, "repo": repo},
+    }  # fmt: skip
 
 
 def _steps(job: Job, now: float) -> list[Json]:

@@ -9,10 +9,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from project.simulator import landing
 from project.simulator.clock import iso, parse_iso
 from project.simulator.faults import KINDS, Fault
 from project.simulator.gate import Counts, Simulator
 from project.simulator.world import Overlay
+from project.simulator.writes import Writes
 
 # What a careless page would choke on.
 HOSTILE_TITLES = (
@@ -39,7 +41,11 @@ def _clock(simulator: Simulator, body: Body) -> Body:
 
 
 def _faults(simulator: Simulator, body: Body) -> Body:
-    """{"kind": …, "count": 1, "match": regex over the path, "status", "retry_after", "seconds"} or {"clear": true}."""
+    """{"kind": …, "count": 1, "match": regex over the path, "method", "status", "message", "retry_after", "seconds"}.
+
+    With {"before": true} the request has no effect; otherwise it has, and only its answer is spoilt. {"clear": true}
+    forgets all that wait.
+    """
     if body.get("clear"):
         simulator.faults.queue.clear()
     if "kind" in body:
@@ -48,13 +54,17 @@ def _faults(simulator: Simulator, body: Body) -> Body:
         match = re.compile(str(body["match"])) if body.get("match") else None
         simulator.faults.add(
             Fault(body["kind"], int(body.get("count", 1)), match, int(body.get("status", 0)),
-                  body.get("retry_after"), float(body.get("seconds", 0)))
+                  body.get("retry_after"), float(body.get("seconds", 0)), bool(body.get("before")),
+                  str(body.get("method", "")).upper(), str(body.get("message", "")))
         )  # fmt: skip
     return {"waiting": [{"kind": fault.kind, "count": fault.count} for fault in simulator.faults.queue]}
 
 
 def _limits(simulator: Simulator, body: Body) -> Body:
-    """{"exhaust": seconds until reset, "token": optional} {"hourly": n} {"anonymous": n} {"clear": true}."""
+    """{"exhaust": seconds until reset, "token": optional} {"hourly": n} {"anonymous": n} {"content": n a minute}
+    {"graphql": points an hour} {"clear": true}."""
+    simulator.limits.content = int(body.get("content", simulator.limits.content))
+    simulator.limits.points = int(body.get("graphql", simulator.limits.points))
     if "hourly" in body or "anonymous" in body or body.get("clear"):
         simulator.limits.clear(hourly=body.get("hourly"), anonymous=body.get("anonymous"))
     if "exhaust" in body:
@@ -76,11 +86,13 @@ def _overlay(simulator: Simulator, body: Body) -> Body:
     {"force_push": k}: trunk's last k commits are dropped. {"rename": "owner/repo"}. {"delete_branch": name}.
     {"gone": 404 | 410 | 403 | null}. {"title": text, "sha": optional}: a commit's whole message, of trunk's head if
     no sha is given. {"hostile_titles": true}: the newest commits get titles from hell. {"quiet": true | false}:
-    nothing lands and nothing new starts from now on. {"reset": true}: all of this is undone, before the rest.
+    nothing lands and nothing new starts from now on, but for what requests write. {"reset": true}: all of this and all
+    that requests wrote is undone, before the rest.
     """
     world = simulator.world
     if body.get("reset"):
-        world.overlay = Overlay()
+        world.overlay, world.writes = Overlay(), Writes()
+        simulator.written()
     overlay = world.overlay
     now = world.now()
     head = world.resolve("main", now)
@@ -132,6 +144,14 @@ def _state(simulator: Simulator, body: Body) -> Body:
     }
 
 
+def _land(simulator: Simulator, body: Body) -> Body:
+    """{"pull": number, optional}: what the maintainer or the merge bot is about to land, lands now."""
+    world = simulator.world
+    landed = landing.hurry(world, world.now(), int(body["pull"]) if "pull" in body else None)
+    simulator.written()
+    return {"landed": landed, "waiting": sum(x.at > world.now() for x in world.writes.landings)}
+
+
 def _truth(simulator: Simulator, body: Body) -> Body:
     """{"since": ISO, "until": ISO}, by default the last day."""
     since, until = body.get("since"), body.get("until")
@@ -147,6 +167,7 @@ _ENDPOINTS: dict[str, tuple[Callable[[Simulator, Body], Body], tuple[str, ...]]]
     "overlay": (_overlay, ("GET", "POST")),
     "counts": (_counts, ("GET", "POST")),
     "truth": (_truth, ("GET",)),
+    "land": (_land, ("POST",)),
 }
 
 
@@ -157,7 +178,8 @@ def routes(simulator: Simulator) -> list[Route]:
                 body = dict(request.query_params)
                 if request.method == "POST" and await request.body():
                     body = await request.json()
-                return JSONResponse(handler(simulator, body))
+                with simulator.world.lock:
+                    return JSONResponse(handler(simulator, body))
             except (ValueError, KeyError, TypeError) as error:
                 return JSONResponse({"message": str(error)}, 400)
 

@@ -99,6 +99,13 @@ def draw_flake(draws: Draws) -> Failure:
     )
 
 
+def draw_known_flake(draws: Draws, workflow: str) -> Failure | None:
+    """One of the few tests that fail now and then everywhere, always alike; None means that it is none of them."""
+    if not draws.chance(0.7):
+        return None
+    return draw_test_failure(Draws("known-flake", workflow, draws.whole(1, 3)))
+
+
 TIMED_OUT = Failure("timeout", ("The action 'Test' has timed out after 180 minutes.",))
 
 

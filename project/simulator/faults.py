@@ -18,6 +18,13 @@ KINDS = (
 )
 
 
+_DOCS = "https://docs.github.com/rest"
+_SAYS = {
+    401: "Bad credentials", 403: "Resource not accessible by integration", 404: "Not Found", 409: "Conflict",
+    410: "Gone", 422: "Validation Failed", 429: "Too many requests",
+}  # fmt: skip
+
+
 @dataclass
 class Fault:
     kind: str
@@ -26,6 +33,9 @@ class Fault:
     status: int = 0
     retry_after: int | None = None  # seconds
     seconds: float = 0.0  # how late
+    before: bool = False  # nothing is done: the request never reaches the world. Otherwise only the answer is lost.
+    method: str = ""  # only requests of this method
+    message: str = ""  # what an error says, as GitHub's JSON
 
 
 class Faults:
@@ -35,9 +45,11 @@ class Faults:
     def add(self, fault: Fault) -> None:
         self.queue.append(fault)
 
-    def take(self, path: str) -> Fault | None:
+    def take(self, path: str, method: str = "GET") -> Fault | None:
         """The first fault that hits this request, if any."""
         for fault in self.queue:
+            if fault.method not in ("", method):
+                continue
             if fault.match is None or fault.match.search(path):
                 fault.count -= 1
                 if fault.count <= 0:
@@ -54,6 +66,11 @@ class CutResponse(Response):
         half = bytes(self.body)[: max(1, len(self.body) // 2)]
         await send({"type": "http.response.body", "body": half, "more_body": True})
         # Returning without the rest makes uvicorn close the connection.
+
+
+async def refuse(fault: Fault) -> Response:
+    """The answer to a request that is turned away before it did anything."""
+    return await spoil(fault, Response(b"{}", 200, {"content-type": "application/json; charset=utf-8"}))
 
 
 async def spoil(fault: Fault, response: Response) -> Response:
@@ -79,5 +96,11 @@ async def spoil(fault: Fault, response: Response) -> Response:
             headers["retry-after"] = str(fault.retry_after)
         return Response(json.dumps(text), fault.status or 403, headers)
     status = fault.status or 502
+    if fault.message or 400 <= status < 500:
+        told = {"message": fault.message or _SAYS.get(status, "Unprocessable"), "documentation_url": _DOCS,
+                "status": str(status)}  # fmt: skip
+        if fault.retry_after is not None:
+            headers["retry-after"] = str(fault.retry_after)
+        return Response(json.dumps(told), status, {**headers, "content-type": "application/json; charset=utf-8"})
     page = b"<html><head><title>Unicorn!</title></head><body>This page is taking too long to load.</body></html>"
     return Response(page, status, {**headers, "content-type": "text/html"})

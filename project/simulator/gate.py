@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,13 +16,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from project.simulator import ci_payloads, payloads
-from project.simulator.faults import Faults, spoil
+from project.simulator.faults import Faults, refuse, spoil
 from project.simulator.limits import Limits, Window
 from project.simulator.payloads import Json
 from project.simulator.world import World
 
+Listener = Callable[[str, Json], None]
+
 DOCS = "https://docs.github.com/rest"
 TOKEN_SECONDS = 3600  # an installation token lives this long
+APP_LOGIN, TOKEN_LOGIN = "arborist-app[bot]", "canopy-keeper"  # who writes with a token that sign-in does not know
 _API_VERSIONS = ("2022-11-28", "2026-03-10")
 
 
@@ -48,6 +52,27 @@ class Simulator:
     faults: Faults = field(default_factory=Faults)
     counts: Counts = field(default_factory=Counts)
     revoked: set[str] = field(default_factory=set)  # tokens that get 401
+    logins: dict[str, str] = field(default_factory=dict)  # whose a token is, where sign-in knows
+    state_file: Path | None = None  # keeps what requests wrote over a restart
+    listeners: list[Listener] = field(default_factory=list)
+
+    def on_write(self, listener: Listener) -> None:
+        """Have a function called with (event, payload) for each webhook event that a request causes.
+
+        What comes by the clock is not told here, be it drawn, an attempt that a request began or a landing: those
+        are found by asking the world and `pull_events.between`.
+        """
+        self.listeners.append(listener)
+
+    def written(self) -> None:
+        """To be called after each change of what requests wrote."""
+        self.world.written()
+        if self.state_file is not None:
+            self.world.writes.save(self.state_file)
+
+    def tell(self, event: str, payload: Json) -> None:
+        for listener in self.listeners:
+            listener(event, payload)
 
     @property
     def key(self) -> bytes:
@@ -92,10 +117,28 @@ class Call:
     base: str
     token: str
     headers: dict[str, str] = field(default_factory=dict)  # to add to the answer
+    body: bytes = b""
+    status: int = 0  # of the answer; 0 leaves it to the method
 
     @property
     def world(self) -> World:
         return self.simulator.world
+
+    @property
+    def actor(self) -> str:
+        """The login of whoever the token belongs to."""
+        known = self.simulator.logins.get(self.token)
+        return known or (APP_LOGIN if self.token.startswith("ghs_") else TOKEN_LOGIN)
+
+    def json(self) -> Json:
+        """The request's body, which must be an object; none counts as an empty one."""
+        try:
+            told = json.loads(self.body or b"{}")
+        except ValueError:
+            raise ApiError(400, "Problems parsing JSON") from None
+        if not isinstance(told, dict):
+            raise ApiError(400, "Body should be a JSON object")
+        return told
 
     def path(self, name: str) -> str:
         return str(self.request.path_params[name])
@@ -185,18 +228,24 @@ class Gate:
             simulator = self.simulator
             simulator.counts.requests += 1
             simulator.counts.by_route[route] += 1
-            response = self._answer(handler, route, request, free)
-            fault = simulator.faults.take(request.url.path)
+            sent = await request.body()
+            fault = simulator.faults.take(request.url.path, request.method)
             if fault is not None:
                 simulator.counts.faults[fault.kind] += 1
-                response = await spoil(fault, response)
+            if fault is not None and fault.before:
+                response = await refuse(fault)
+            else:
+                with simulator.world.lock:
+                    response = self._answer(handler, route, request, free, sent)
+                if fault is not None:
+                    response = await spoil(fault, response)
             simulator.counts.by_status[str(response.status_code)] += 1
             simulator.counts.bytes += len(response.body)
             return response
 
         return endpoint
 
-    def _answer(self, handler: Handler, route: str, request: Request, free: bool) -> Response:
+    def _answer(self, handler: Handler, route: str, request: Request, free: bool, sent: bytes) -> Response:
         simulator = self.simulator
         base = base_of(request)
         if not request.headers.get("user-agent"):
@@ -211,7 +260,7 @@ class Gate:
             "x-github-request-id": secrets.token_hex(10).upper(),
             "x-github-media-type": "github.v3; format=json",
         }
-        call = Call(simulator, request, simulator.world.now(), base, token)
+        call = Call(simulator, request, simulator.world.now(), base, token, body=sent)
         try:
             version = request.headers.get("x-github-api-version", _API_VERSIONS[0])
             headers["x-github-api-version-selected"] = version
@@ -255,7 +304,8 @@ class Gate:
                 return self._finish(b"", 304, headers | self._rate(window))
         if not free:
             self._count(window, route)
-        return self._finish(body, 201 if request.method == "POST" else 200, headers | self._rate(window))
+        status = call.status or (201 if request.method == "POST" else 200)
+        return self._finish(body, status, headers | self._rate(window))
 
     def _count(self, window: Window, route: str) -> None:
         window.used += 1
@@ -268,6 +318,6 @@ class Gate:
 
     @staticmethod
     def _finish(body: bytes, status: int, headers: dict[str, str]) -> Response:
-        if status == 304:
-            return Response(status_code=304, headers=headers)
+        if status in (204, 304):
+            return Response(status_code=status, headers=headers)
         return Response(body, status, headers, media_type="application/json; charset=utf-8")

@@ -6,7 +6,7 @@ of one day of one line are drawn together, so any commit is found without walkin
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -21,6 +21,8 @@ EPOCH_DAY = (date(2024, 1, 1) - date(1970, 1, 1)).days  # the first day of every
 TRUNK = "main"
 RELEASE_DAYS = 90  # a release branch is cut this often
 A_DAY, _LINES = 128, 4  # room in a serial number for the commits of a day, and for lines
+BESIDE = 3  # the line of all commits that are on no line: those of pull requests and of branches made by requests
+PULL_SERIAL, MADE_SERIAL = 100_000_000, 200_000_000  # first serial numbers of pull requests' commits, of requests'
 _MIDNIGHT = math.sin(-0.65 * 2 * math.pi)  # keeps a day's commits within the day
 _MASK = 0xFFFFFFFF
 _ODD = 0x9E3779B1
@@ -40,6 +42,13 @@ class Commit:
     body: str
     number: int  # its pull request
     reverts: str | None = None  # sha of the commit that it takes back
+    parent: str | None = None  # said only where the line does not tell
+    branch: str = ""  # likewise
+
+    @property
+    def made(self) -> bool:
+        """Whether a request made it."""
+        return self.serial >= MADE_SERIAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +68,25 @@ class History:
         self.seed = seed
         self.catalogue = catalogue
         self._salt = int.from_bytes(digest(seed, catalogue.scale, "sha")[:4])
+        self.elsewhere: Callable[[int], Commit | None] = lambda serial: None  # finds commits of high serial numbers
+        # What requests changed about breaks, by the sha of the drawn culprit: the commit that ended it early, and
+        # the commit that stands for the culprit because its pull request was merged before its time.
+        self.ended: dict[str, Commit] = {}
+        self.moved: dict[str, Commit] = {}
         # Caches per instance: a process may hold several worlds.
         self.times_of_day = lru_cache(maxsize=4096)(self._times_of_day)
         self.day_commits = lru_cache(maxsize=1024)(self._day_commits)
         self._raw_breaks = lru_cache(maxsize=1024)(self._draw_breaks)
         self.breaks_of_day = lru_cache(maxsize=1024)(self._breaks_of_day)
 
+    def clear(self) -> None:
+        """Forget what may have changed with `ended` and `moved`."""
+        self.day_commits.cache_clear()
+        self.breaks_of_day.cache_clear()
+
     # -- shas: the first eight digits hold the serial number, scrambled, so that a sha leads back to its commit ----
 
-    def _sha(self, serial: int) -> str:
+    def sha(self, serial: int) -> str:
         mixed = (serial * _ODD) & _MASK
         mixed ^= mixed >> 15
         mixed ^= self._salt
@@ -88,6 +107,8 @@ class History:
         return None
 
     def by_serial(self, serial: int) -> Commit | None:
+        if serial >= PULL_SERIAL:
+            return self.elsewhere(serial)
         rest, line = divmod(serial, _LINES)
         day, index = divmod(rest, A_DAY)
         day += EPOCH_DAY
@@ -132,6 +153,8 @@ class History:
 
     def branch_of(self, commit: Commit) -> str:
         """The branch that a commit was pushed to."""
+        if commit.branch:
+            return commit.branch
         return f"release/2.{self.release_number(commit.line, commit.day)}" if commit.line else TRUNK
 
     def release_cut(self, line: int, day: int) -> int | None:
@@ -150,8 +173,8 @@ class History:
             number = self._number(day, index, line)
             reverts = None
             fixed = fixes.get((day, index))
-            if fixed is not None:
-                culprit = self._plain(fixed.at)
+            culprit = self._plain(fixed.at) if fixed is not None else None
+            if fixed is not None and culprit is not None and culprit.sha not in self.ended:
                 if fixed.reverted:
                     author, title = names.BOT, f'Revert "{culprit.title}"'
                     body = f"This reverts commit {culprit.sha}.\n\nReverted because it broke trunk."
@@ -161,7 +184,7 @@ class History:
             elif line:
                 title = f"[cherry-pick] {title}"
             commits.append(
-                Commit(line, day, index, serial, self._sha(serial), moment, author,
+                Commit(line, day, index, serial, self.sha(serial), moment, author,
                        f"{title} (#{number})", body, number, reverts)
             )  # fmt: skip
         return tuple(commits)
@@ -174,7 +197,7 @@ class History:
         author, title, body = draws.pick(names.AUTHORS), names.title(draws), names.body(draws)
         number = self._number(day, index, 0)
         time = self.times_of_day(0, day)[index]
-        return Commit(0, day, index, serial, self._sha(serial), time, author, f"{title} (#{number})", body, number)
+        return Commit(0, day, index, serial, self.sha(serial), time, author, f"{title} (#{number})", body, number)
 
     def _number(self, day: int, index: int, line: int) -> int:
         """Pull request numbers grow with time and leave room for issues and for those that never landed."""
@@ -255,6 +278,10 @@ class History:
             taken.add(b.fix_at)
         return kept
 
+    def fixes(self, day: int, index: int) -> bool:
+        """Whether the trunk commit at this place ends a break, told without drawing it."""
+        return any(b.fix_at == (day, index) for d in range(day - 3, day + 1) for b in self._kept_breaks(d))
+
     def _breaks_of_day(self, day: int) -> tuple[Break, ...]:
         made = []
         for b in self._kept_breaks(day):
@@ -262,9 +289,10 @@ class History:
             configurations, failure = self._scope(draws)
             fix_day, fix_index = b.fix_at
             culprit = self.day_commits(0, day)[b.index]
+            fix, early = self.day_commits(0, fix_day)[fix_index], self.ended.get(culprit.sha)
             made.append(
-                Break(f"break-{culprit.sha[:10]}", culprit, self.day_commits(0, fix_day)[fix_index], b.reverted,
-                      frozenset(configurations), failure)
+                Break(f"break-{culprit.sha[:10]}", self.moved.get(culprit.sha, culprit), early or fix,
+                      b.reverted or early is not None, frozenset(configurations), failure)
             )  # fmt: skip
         return tuple(made)
 
@@ -290,15 +318,15 @@ class History:
         return [(workflow.name, name) for name in names_of], draw_test_failure(draws)
 
     def active_breaks(self, commit: Commit) -> list[Break]:
-        """Breaks that a commit suffers from. Release branches stay clear of trunk's breaks."""
+        """Breaks that a commit of trunk suffers from. Release branches stay clear of trunk's breaks."""
         if commit.line:
             return []
-        at = (commit.day, commit.index)
+        ahead = 5 if self.moved else 1
         return [
             b
-            for day in range(commit.day - 3, commit.day + 1)
+            for day in range(commit.day - 3, commit.day + ahead)
             for b in self.breaks_of_day(day)
-            if (b.culprit.day, b.culprit.index) <= at < (b.fix.day, b.fix.index)
+            if b.culprit.time <= commit.time < b.fix.time
         ]
 
 

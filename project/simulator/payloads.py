@@ -11,7 +11,8 @@ from typing import Any
 from project.simulator import names
 from project.simulator.clock import iso
 from project.simulator.draws import digest
-from project.simulator.history import DAY, EPOCH_DAY, TRUNK, Commit
+from project.simulator.files import Touch
+from project.simulator.history import BESIDE, DAY, EPOCH_DAY, TRUNK, Commit
 from project.simulator.world import World
 
 Json = dict[str, Any]
@@ -128,7 +129,7 @@ def repository(world: World, base: str, now: float) -> Json:
         "pushed_at": pushed,
         "created_at": iso(EPOCH_DAY * DAY),
         "updated_at": pushed,
-        "permissions": {"admin": False, "maintain": False, "push": False, "triage": False, "pull": True},
+        "permissions": {"admin": False, "maintain": False, "push": True, "triage": True, "pull": True},
         "license": None,
         "temp_clone_token": None,
         "subscribers_count": 160,
@@ -145,13 +146,14 @@ def commit(world: World, base: str, found: Commit) -> Json:
     url = f"{base}/repos/{world.full_name}"
     html = f"{base}/{world.full_name}"
     parent = world.parent(found)
-    tree = digest("tree", found.sha).hex() + found.sha[:8]
+    tree = world.trees.sha(found)
+    committer = names.BOT if found.line != BESIDE else found.author
     return {
         "sha": found.sha,
         "node_id": node_id("C", found.sha),
         "commit": {
             "author": git_person(found.author, found.time - 60),
-            "committer": git_person(names.BOT, found.time),
+            "committer": git_person(committer, found.time),
             "message": world.message(found),
             "tree": {"sha": tree, "url": f"{url}/git/trees/{tree}"},
             "url": f"{url}/git/commits/{found.sha}",
@@ -164,7 +166,7 @@ def commit(world: World, base: str, found: Commit) -> Json:
         "html_url": f"{html}/commit/{found.sha}",
         "comments_url": f"{url}/commits/{found.sha}/comments",
         "author": person(found.author, base),
-        "committer": person(names.BOT, base),
+        "committer": person(committer, base),
         "parents": []
         if parent is None
         else [
@@ -179,27 +181,29 @@ def commit(world: World, base: str, found: Commit) -> Json:
 
 def commit_detail(world: World, base: str, found: Commit) -> Json:
     """A single commit, with statistics and files."""
-    blob = digest("blob", found.sha).hex() + found.sha[:8]
-    name = f"src/{found.sha[:2]}/change.cpp"
-    html = f"{base}/{world.full_name}"
-    lines = 3 + int(found.sha[8:10], 16) % 60
+    touches = world.trees.touches(found)
+    added, removed = sum(touch.additions for touch in touches), sum(touch.deletions for touch in touches)
     return {
         **commit(world, base, found),
-        "stats": {"total": lines + 2, "additions": lines, "deletions": 2},
-        "files": [
-            {
-                "sha": blob,
-                "filename": name,
-                "status": "modified",
-                "additions": lines,
-                "deletions": 2,
-                "changes": lines + 2,
-                "blob_url": f"{html}/blob/{found.sha}/{name}",
-                "raw_url": f"{html}/raw/{found.sha}/{name}",
-                "contents_url": f"{base}/repos/{world.full_name}/contents/{name}?ref={found.sha}",
-                "patch": "@@ -1,2 +1,3 @@",
-            }
-        ],
+        "stats": {"total": added + removed, "additions": added, "deletions": removed},
+        "files": [file(world, base, touch, found.sha) for touch in touches],
+    }
+
+
+def file(world: World, base: str, touch: Touch, sha: str) -> Json:
+    """What a commit, up to and including `sha`, does to a file."""
+    html = f"{base}/{world.full_name}"
+    return {
+        "sha": touch.blob or digest("gone", touch.name, sha).hex() + sha[:8],
+        "filename": touch.name,
+        "status": touch.status,
+        "additions": touch.additions,
+        "deletions": touch.deletions,
+        "changes": touch.additions + touch.deletions,
+        "blob_url": f"{html}/blob/{sha}/{touch.name}",
+        "raw_url": f"{html}/raw/{sha}/{touch.name}",
+        "contents_url": f"{base}/repos/{world.full_name}/contents/{touch.name}?ref={sha}",
+        "patch": f"@@ -1,{touch.deletions} +1,{touch.additions} @@\n+// {sha[:10]}",
     }
 
 
@@ -208,7 +212,7 @@ def simple_commit(world: World, found: Commit) -> Json:
     author = git_person(found.author, found.time)
     return {
         "id": found.sha,
-        "tree_id": digest("tree", found.sha).hex() + found.sha[:8],
+        "tree_id": world.trees.sha(found),
         "message": world.message(found),
         "timestamp": iso(found.time),
         "author": {"name": author["name"], "email": author["email"]},
@@ -240,7 +244,11 @@ def branch(world: World, base: str, name: str, head: Commit) -> Json:
     }
 
 
-def comparison(world: World, base: str, from_: Commit, to: Commit, between: list[Commit], behind: int) -> Json:
+def comparison(
+    world: World, base: str, from_: Commit, to: Commit, common: Commit, between: list[Commit], behind: int,
+    touches: list[Touch],
+) -> Json:  # fmt: skip
+    """`common`: the merge base. `between`: the commits since then on the way to `to`, oldest first."""
     url = f"{base}/repos/{world.full_name}/compare/{from_.sha}...{to.sha}"
     html = f"{base}/{world.full_name}/compare/{from_.sha}...{to.sha}"
     status = "identical" if from_ == to else "ahead" if not behind else "diverged" if between else "behind"
@@ -251,11 +259,11 @@ def comparison(world: World, base: str, from_: Commit, to: Commit, between: list
         "diff_url": f"{html}.diff",
         "patch_url": f"{html}.patch",
         "base_commit": commit(world, base, from_),
-        "merge_base_commit": commit(world, base, to if behind and not between else from_),
+        "merge_base_commit": commit(world, base, common),
         "status": status,
         "ahead_by": len(between),
         "behind_by": behind,
         "total_commits": len(between),
         "commits": [commit(world, base, found) for found in between[:250]],
-        "files": [],
+        "files": [file(world, base, touch, to.sha) for touch in touches[:300]],
     }

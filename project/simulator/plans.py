@@ -5,16 +5,18 @@ All times are whole seconds since the epoch.
 """
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from project.simulator.catalogue import QUEUE_MINUTES, Platform, Workflow
 from project.simulator.draws import Draws
-from project.simulator.failures import TIMED_OUT, Failure, draw_flake
-from project.simulator.history import A_DAY, EPOCH_DAY, Commit, History
+from project.simulator.failures import TIMED_OUT, Failure, draw_flake, draw_known_flake
+from project.simulator.history import A_DAY, BESIDE, EPOCH_DAY, PULL_SERIAL, Break, Commit, History
 
 RUN_ID, JOB_ID, SUITE_ID, STATUS_ID = 15_000_000_000, 100_000_000_000, 35_000_000_000, 42_000_000_000
 RUNS_A_COMMIT, JOBS_A_RUN = 64, 1024  # room in the numbers
+AGAIN_ID = 1_000_000_000_000_000  # jobs of attempts that a request began
 _HOUR = 3600
 # What failing for no fault of the commit costs, per job.
 _FLAKE, _CANCELLED, _TIMED_OUT, _UNSTABLE_FAILS = 0.003, 0.0006, 0.0003, 0.25
@@ -84,14 +86,54 @@ class Run:
     actor: str
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What is broken on a commit: a break of trunk that it suffers from, or something of a pull request's own."""
+
+    key: str
+    configurations: frozenset[tuple[str, str]]  # (workflow, base name)
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """An attempt that a request began."""
+
+    place: int  # among all of them
+    run_id: int
+    number: int  # the attempt
+    started: int
+    actor: str
+    what: str  # all | failed | the name of a job
+
+
 class Plans:
     def __init__(self, history: History, *, cached_runs: int = 8000) -> None:
         self.history = history
+        # Beside trunk, what runs and what is broken depends on pull requests and on what requests made.
+        self.suffers: Callable[[Commit], Iterable[Break | Trouble]] = history.active_breaks
+        self.checked: Callable[[Commit], tuple[int, Iterable[Workflow]]] = lambda commit: (0, ())
         self.runs = lru_cache(maxsize=6000)(self._runs)
         self._by_slot = lru_cache(maxsize=cached_runs)(self._attempts)
 
+    def clear(self) -> None:
+        """Forget all, because requests changed what commits there are and what is broken on them."""
+        self.runs.cache_clear()
+        self._by_slot.cache_clear()
+
     def attempts(self, run: Run) -> tuple[Attempt, ...]:
+        """What happens without any request."""
         return self._by_slot(run.commit.serial, run.slot)
+
+    def with_again(self, run: Run, requests: Iterable[Again]) -> tuple[Attempt, ...]:
+        """What happens when requests begin further attempts: those not yet begun by themselves then never do."""
+        attempts = list(self.attempts(run))
+        for again in requests:
+            attempts = [attempt for attempt in attempts if attempt.number < again.number]
+            draws = Draws(self.history.seed, self.history.catalogue.scale, "again", run.id, again.number)
+            planner = _Planner(run, draws, self._broken(run), first_id=AGAIN_ID + again.place * JOBS_A_RUN)
+            attempts.append(planner.replay(attempts[-1], again))
+        return tuple(attempts)
 
     def run(self, run_id: int) -> Run | None:
         serial, slot = divmod(run_id - RUN_ID, RUNS_A_COMMIT)
@@ -117,7 +159,11 @@ class Plans:
         commit = self.history.by_serial(serial)
         assert commit is not None
         moments: list[tuple[int, Workflow, str]] = []
-        end = self.history.next_time(commit) if commit.line == 0 else 0
+        if commit.line == BESIDE:
+            begun, workflows = self.checked(commit)
+            moments = [(begun + 2 + workflow.index % 7, workflow, "pull_request") for workflow in workflows]
+            return self._numbered(commit, moments)
+        end = 0 if commit.made else self.history.next_time(commit) if commit.line == 0 else 0
         for workflow in self.history.catalogue.workflows:
             if commit.line:
                 if workflow.on_release:
@@ -129,10 +175,13 @@ class Plans:
                 period, offset = workflow.every_hours * _HOUR, 420 + 97 * workflow.index
                 first = -(-(commit.time - offset) // period) * period + offset
                 moments += [(moment, workflow, "schedule") for moment in range(first, end, period)]
+        return self._numbered(commit, moments)
+
+    def _numbered(self, commit: Commit, moments: list[tuple[int, Workflow, str]]) -> tuple[Run, ...]:
         moments.sort(key=lambda found: (found[0], found[1].index))
         runs = []
         for slot, (created, workflow, event) in enumerate(moments[:RUNS_A_COMMIT]):
-            index = serial * RUNS_A_COMMIT + slot
+            index = commit.serial * RUNS_A_COMMIT + slot
             actor = commit.author
             runs.append(
                 Run(
@@ -158,21 +207,26 @@ class Plans:
         if draws.chance(_STARTUP_FAILURE):
             ended = run.created + 2
             return (Attempt(1, run.created, run.created, ended, "startup_failure", (), run.actor),)
-        broken = {
-            (workflow, base): found
-            for found in history.active_breaks(run.commit)
-            for workflow, base in found.configurations
-            if workflow == run.workflow.name
-        }
-        planner = _Planner(run, draws, {base: (found.key, found.failure) for (_, base), found in broken.items()})
+        planner = _Planner(run, draws, self._broken(run))
         attempts = [planner.first()]
         while (again := planner.again(attempts[-1])) is not None:
             attempts.append(again)
         return tuple(attempts)
 
+    def _broken(self, run: Run) -> dict[str, tuple[str, Failure]]:
+        """The key of what is broken and how it fails, by configuration."""
+        return {
+            base: (found.key, found.failure)
+            for found in self.suffers(run.commit)
+            for workflow, base in found.configurations
+            if workflow == run.workflow.name
+        }
+
 
 def _number(commit: Commit, workflow: Workflow, created: int) -> int:
     """GitHub's run_number: unique within a workflow and growing, though not without gaps."""
+    if commit.serial >= PULL_SERIAL:
+        return commit.serial
     if workflow.every_hours:
         return created // (workflow.every_hours * _HOUR) - EPOCH_DAY * 24 // workflow.every_hours
     # Release branches count down from the end of the day's room, so as not to meet trunk.
@@ -182,9 +236,13 @@ def _number(commit: Commit, workflow: Workflow, created: int) -> int:
 class _Planner:
     """Draws the attempts of one run, one after the other."""
 
-    def __init__(self, run: Run, draws: Draws, broken: dict[str, tuple[str, Failure]]) -> None:
+    def __init__(
+        self, run: Run, draws: Draws, broken: dict[str, tuple[str, Failure]], *, first_id: int | None = None
+    ) -> None:
         self.run, self.draws, self.broken = run, draws, broken
-        self._next_id = JOB_ID + (run.id - RUN_ID) * JOBS_A_RUN
+        self._next_id = JOB_ID + (run.id - RUN_ID) * JOBS_A_RUN if first_id is None else first_id
+        # A job that runs again fails more easily than others: its cause may still be there. None means all of them.
+        self._doubtful: set[str] | None = None
 
     def _id(self) -> int:
         self._next_id += 1
@@ -207,26 +265,41 @@ class _Planner:
         hopeless = all(job.broken_by for job in bad)
         if not self.draws.chance(0.2 if hopeless else 0.7 if last.number == 1 else 0.4):
             return None
-        number = last.number + 1
         started = last.completed + int(self.draws.between(90, 1800))
-        failed_names = {job.name for job in failed}
+        return self._repeat(last, last.number + 1, started, {job.name for job in failed}, None)
+
+    def replay(self, last: Attempt, again: Again) -> Attempt:
+        """A further attempt because a request asked for it."""
+        bad = {job.name for job in last.jobs if job.conclusion in ("failure", "timed_out", "cancelled")}
+        self._doubtful = bad
+        if again.what == "all" or not last.jobs:
+            jobs = [j for platform in self.run.workflow.platforms for j in self._platform(platform, again.started,
+                                                                                          again.number)]  # fmt: skip
+            return self._close(again.number, again.started, jobs, again.actor)
+        names = bad if again.what == "failed" else {again.what}
+        return self._repeat(last, again.number, again.started, names, again.actor)
+
+    def _repeat(self, last: Attempt, number: int, started: int, names: set[str], actor: str | None) -> Attempt:
+        """Some jobs run again, with all that needs them; the others are shown again as they were."""
         jobs: list[Job] = []
         done: set[str] = set()
         for platform in self.run.workflow.platforms:
-            if platform.builds and platform.build_name in failed_names:
+            if platform.builds and platform.build_name in names:
                 # Everything that needs the build runs with it.
                 jobs += self._platform(platform, started, number)
                 done |= {job.name for job in last.jobs if job.name.startswith(f"{platform.name} / ")}
         for job in last.jobs:
             if job.name in done:
                 continue
-            if job.name in failed_names:
+            if job.name in names:
                 jobs.append(self._job(job.name, job.base, job.label, started, number, self._minutes(job)))
             else:
                 # GitHub shows an untouched job again under a new id, with its old times.
                 source = job.clone_of or job.id
                 jobs.append(replace(job, id=self._id(), attempt=number, clone_of=source))
-        return self._close(number, started, jobs, self.draws.pick((self.run.actor, "mossy-stone", "rowan-ash")))
+        if actor is None:
+            actor = self.draws.pick((self.run.actor, "mossy-stone", "rowan-ash"))
+        return self._close(number, started, jobs, actor)
 
     def _minutes(self, job: Job) -> tuple[float, float]:
         """How long a job may take when it runs again: about as long as it may have taken before."""
@@ -292,16 +365,25 @@ class _Planner:
         if found is not None and self._hits(name, base):
             return "failure", found[1], found[0]
         if name.endswith(", unstable)"):
-            return ("failure", draw_flake(draws), None) if roll < _UNSTABLE_FAILS else ("success", None, None)
-        if number > 1:
-            roll /= 30  # a job that runs again fails more easily than others: its cause may still be there
+            return ("failure", self._flake(name, number), None) if roll < _UNSTABLE_FAILS else ("success", None, None)
+        if number > 1 and (self._doubtful is None or name in self._doubtful):
+            roll /= 30
+        elif self.run.event == "pull_request":
+            roll /= 4  # a branch meets more trouble than trunk
         if roll < _FLAKE:
-            return "failure", draw_flake(draws), None
+            return "failure", self._flake(name, number), None
         if roll < _FLAKE + _CANCELLED:
             return "cancelled", None, None
         if roll < _FLAKE + _CANCELLED + _TIMED_OUT:
             return "timed_out", TIMED_OUT, None
         return "success", None, None
+
+    def _flake(self, name: str, number: int) -> Failure:
+        """A failure that has nothing to do with the commit: often a test that is known to fail now and then."""
+        failure = draw_flake(self.draws)
+        if failure.kind != "pytest":
+            return failure
+        return draw_known_flake(Draws("flaky-test", self.run.id, name, number), self.run.workflow.name) or failure
 
     def _hits(self, name: str, base: str) -> bool:
         """A broken test lives in one shard, the same for all commits; builds and single jobs fail whole."""

@@ -11,7 +11,9 @@ from project.simulator.clock import parse_iso
 from project.simulator.gate import ApiError, Call, Gate, Handler
 from project.simulator.history import TRUNK, Commit
 from project.simulator.payloads import Json
+from project.simulator.pull_state import touches_of
 
+_COMPARED = 3000  # commits on either side of a comparison
 _GONE = {
     403: "Repository access blocked",
     410: "Repository is gone",
@@ -121,21 +123,23 @@ def compare(call: Call) -> Json:
     from_, to = world.resolve(left, call.now), world.resolve(right, call.now)
     if not dots or from_ is None or to is None:
         raise ApiError(404)
-    reached, between = _path(call, to, from_)
-    if reached:
-        return payloads.comparison(world, call.base, from_, to, between, 0)
-    reached, behind = _path(call, from_, to)
-    return payloads.comparison(world, call.base, from_, to, [] if reached else between, len(behind))
+    common, ahead, behind = _apart(call, from_, to)
+    if common is None:
+        raise ApiError(404, f"No common ancestor between {left} and {right}.")
+    touches = touches_of(world, ahead)
+    return payloads.comparison(world, call.base, from_, to, common, ahead, len(behind), touches)
 
 
-def _path(call: Call, head: Commit, ancestor: Commit) -> tuple[bool, list[Commit]]:
-    """Whether an ancestor is among the 1,000 commits before head, and the commits after it, oldest first."""
-    passed: list[Commit] = []
-    for commit in itertools.islice(call.world.ancestors(head), 1000):
-        if commit.sha == ancestor.sha:
-            return True, passed[::-1]
-        passed.append(commit)
-    return False, passed[::-1]
+def _apart(call: Call, from_: Commit, to: Commit) -> tuple[Commit | None, list[Commit], list[Commit]]:
+    """The merge base, and the commits since then towards `to` and towards `from_`, oldest first."""
+    near = {commit.sha: commit for commit in itertools.islice(call.world.ancestors(from_), _COMPARED)}
+    ahead: list[Commit] = []
+    for commit in itertools.islice(call.world.ancestors(to), _COMPARED):
+        if commit.sha in near:
+            behind = list(itertools.takewhile(lambda c: c.sha != commit.sha, near.values()))  # noqa: B023
+            return commit, ahead[::-1], behind[::-1]
+        ahead.append(commit)
+    return None, [], []
 
 
 def routes(gate: Gate) -> list[Route]:

@@ -5,12 +5,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import requests
+from starlette.applications import Starlette
 
 from project.simulator.clock import parse_iso
 from project.simulator.gate import Simulator
+from project.simulator.hooks import Hooks
 from project.simulator.server import listening_port, make_server, make_simulator
 from project.simulator.world import World
 
@@ -21,6 +23,7 @@ class Running:
 
     url: str  # base of the API, without a trailing slash
     simulator: Simulator
+    hooks: Hooks
 
     @property
     def world(self) -> World:
@@ -70,8 +73,10 @@ def running_simulator(
         if not thread.is_alive() or time.monotonic() > deadline:
             raise RuntimeError("the simulated GitHub did not start")
         time.sleep(0.005)
+    app = cast(Starlette, server.config.app)
     try:
-        yield Running(f"http://127.0.0.1:{listening_port(server)}", simulator)
+        yield Running(f"http://127.0.0.1:{listening_port(server)}", simulator, app.state.hooks)
     finally:
+        app.state.hooks.stop()
         server.should_exit = True
         thread.join(timeout=10)

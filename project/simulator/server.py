@@ -1,17 +1,34 @@
 """The application: all routes together."""
 
 import json
+from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
-from project.simulator import account_routes, ci_routes, control, pages, repository_routes
+from project.simulator import (
+    account_routes,
+    artifact_routes,
+    ci_routes,
+    control,
+    git_routes,
+    graphql_routes,
+    hook_routes,
+    issue_routes,
+    oauth_routes,
+    pages,
+    pull_routes,
+    repository_routes,
+    rerun,
+)
 from project.simulator.clock import Clock
 from project.simulator.gate import ApiError, Gate, Simulator
+from project.simulator.hooks import Hooks
 from project.simulator.limits import Limits
 from project.simulator.world import World
+from project.simulator.writes import Writes
 
 
 def make_simulator(
@@ -22,14 +39,22 @@ def make_simulator(
     start: float | None = None,
     anchor: float | None = None,
     hourly_limit: int = 5000,
+    state_file: Path | None = None,
 ) -> Simulator:
-    """A world and all that surrounds it. For `start` and `anchor`, in seconds since the epoch, see `Clock`."""
+    """A world and all that surrounds it. For `start` and `anchor`, in seconds since the epoch, see `Clock`.
+
+    `state_file` keeps what requests write, and is read at the start if it exists.
+    """
     world = World(seed=seed, scale=scale, clock=Clock(start=start, speed=speed, anchor=anchor))
-    return Simulator(world, Limits(hourly=hourly_limit))
+    if state_file is not None:
+        world.writes = Writes.load(state_file)
+        world.written()
+    return Simulator(world, Limits(hourly=hourly_limit), state_file=state_file)
 
 
 def make_app(simulator: Simulator) -> Starlette:
     gate = Gate(simulator)
+    hooks = Hooks(simulator)
 
     def unknown(call: object) -> None:
         raise ApiError(404)
@@ -44,18 +69,28 @@ def make_app(simulator: Simulator) -> Starlette:
         body = json.dumps(ApiError(404).body())
         return Response(body, 404, media_type="application/json; charset=utf-8")
 
-    # Later: issues, pull requests, writes, GraphQL, sign-in and webhooks each bring a routes function of their own.
-    return Starlette(
+    # Sign-in, webhooks and artifacts each bring a routes function of their own.
+    app = Starlette(
         routes=[
             *control.routes(simulator),
             *account_routes.routes(gate),
+            *oauth_routes.routes(gate),
             *repository_routes.routes(gate),
+            *hook_routes.routes(gate, hooks),
             *ci_routes.routes(gate),
+            *artifact_routes.routes(gate),
+            *rerun.routes(gate),
+            *pull_routes.routes(gate),
+            *issue_routes.routes(gate),
+            *git_routes.routes(gate),
+            *graphql_routes.routes(gate),
             *repository_routes.commit_routes(gate),
             *pages.routes(simulator),
         ],
         exception_handlers={404: answer_unknown, 405: refuse_method},
     )
+    app.state.hooks = hooks
+    return app
 
 
 def make_server(simulator: Simulator, *, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Server:

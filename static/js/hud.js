@@ -1,5 +1,6 @@
 // The grid's page.
 import * as frame from "./frame.js";
+import * as brackets from "./brackets.js";
 import * as cursor from "./cursor.js";
 import * as popover from "./popover.js";
 import * as refresh from "./refresh.js";
@@ -15,4 +16,6 @@ popover.start(); // before the frame: of two things that Esc could close, the po
 frame.start();
 cursor.start();
 view.start();
+brackets.start();
+refresh.onApplied((changes) => brackets.apply(changes.breaks));
 refresh.start();

@@ -12,6 +12,8 @@ let pinned = false;
 let timer = 0;
 let asked = null;
 const kept = new Map();
+const dressers = [];
+export const onOpen = (run) => dressers.push(run); // run(cell, popover), before it is placed
 
 export const shown = () => (pop ? { sha: cell.parentElement.id, key: keyOf(cell), pinned } : null);
 const keyOf = (one) => address(one).split(`${one.parentElement.id}/`)[1].split("?")[0];
@@ -84,6 +86,7 @@ export async function open(on, { pin: keep = false } = {}) {
     document.body.append(pop);
   }
   pop.innerHTML = text; // our own server's answer, escaped there; and the page's policy runs no script in it
+  for (const run of dressers) run(on, pop);
   pop.setAttribute("aria-label", label(on));
   on.setAttribute("aria-describedby", "pop");
   pin(keep);

@@ -1,16 +1,22 @@
-// Keeps the page current: every ten seconds, while it is seen, asks what has changed and touches only the cells that differ.
+// Keeps the page current: the server's stream says what has changed, and only the cells that differ are touched. While there is
+// no stream the page asks every ten seconds; while there is one it asks now and then all the same, for streams can go silent.
 import { freshness, setText, tickChecked } from "./age.js";
+import { listen, stream } from "./live.js";
 import * as popover from "./popover.js";
 import { main, META, read, rows, sums, table, write } from "./table.js";
 import { onSwap, visit } from "./view.js";
 
 const EVERY = 10000;
+const EVERY_BESIDE_STREAM = 60000;
 const phone = matchMedia("(max-width: 700px)");
 
 let standing = new Map(); // sha → the letters in the DOM
 let timer = 0;
 let asking = false;
 let etag = main.dataset.etag; // kept here, for writing it to the page would be a change of the page
+let version = 0; // of what stands here: an answer that was overtaken on its way must not bring back the old
+let streaming = false;
+let moving = false; // another table is on its way
 let problem = ""; // the server's words, beside the age
 
 function notice(id, words, bad, retry) {
@@ -89,7 +95,12 @@ function withoutAt() {
   return url.href;
 }
 
+const after = [];
+export const onApplied = (run) => after.push(run); // run(changes)
+
 async function apply(changes) {
+  if (changes.version < version) return;
+  version = changes.version;
   etag = changes.etag;
   problem = changes.state.problem;
   checked(changes.checked);
@@ -98,13 +109,18 @@ async function apply(changes) {
   // Other columns, or the first commits ever: the table itself is another one.
   if (changes.layout !== main.dataset.layout || !table()) {
     const shows = table() || Object.keys(changes.rows).length;
-    if (shows) return visit(location.href, { history: "" });
+    if (!shows) return;
+    moving = true;
+    const done = await visit(location.href, { history: "" });
+    moving = false;
+    if (!done) forget(); // then it is asked for again
     return;
   }
   for (const row of rows()) if (changes.rows[row.id]) patch(row, changes.rows[row.id], META);
   patch(table().tHead.rows[2], changes.now, 1);
   for (const count of document.querySelectorAll("[data-count]")) setText(count, String(changes.counts[count.dataset.count]));
   more(changes.new_commits);
+  for (const run of after) run(changes);
 }
 
 export async function check() {
@@ -129,16 +145,45 @@ export async function check() {
     notice("offline", `Could not load newer commits. Shown: ${stamp.slice(11, 16) || "nothing yet"}.`, true, true);
   } finally {
     asking = false;
-    timer = setTimeout(check, EVERY);
+    again();
   }
+}
+
+function again() {
+  clearTimeout(timer);
+  timer = setTimeout(check, streaming ? EVERY_BESIDE_STREAM : EVERY);
+}
+
+async function told(changes) {
+  if (moving) return; // that table is newer, or the stream begins again from what it has
+  await apply(changes);
+  notice("offline", "");
+  again();
+}
+
+function follow() {
+  const { base, path } = main.dataset;
+  const mine = listen({
+    address: () => stream(base, { path: path + new URL(withoutAt()).search, first: rows()[0]?.id ?? "", etag }),
+    on: { changes: told, changed: check },
+    state: (up) => { streaming = up; again(); },
+  });
+  onSwap(mine.restart);
+}
+
+function forget() {
+  etag = "";
+  version = 0;
+  again();
 }
 
 export function start() {
   problem = main.dataset.problem ?? "";
-  onSwap(() => { standing = new Map(); etag = main.dataset.etag; problem = main.dataset.problem ?? ""; });
+  onSwap(() => { standing = new Map(); version = 0; etag = main.dataset.etag; problem = main.dataset.problem ?? ""; });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) check(); });
   phone.addEventListener("change", () => { if (phone.matches) for (const row of rows()) setText(row.querySelector(".su"), sums(row)); });
   setInterval(() => { if (!document.hidden) showState(); }, 5000);
   // At once as well: what the browser had kept may be older than what it shows.
   timer = setTimeout(check, 1000);
+  follow();
 }

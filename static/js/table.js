@@ -27,7 +27,8 @@ export function find(sha, key) {
 export function label(cell) {
   const row = cell.parentElement;
   const { n } = header(cell.cellIndex).dataset;
-  return `${n}, ${row.id.slice(0, 7)}: ${WORDS[letter(cell)]}`;
+  const suspect = row.dataset.sus?.split(" ").includes(String(cell.cellIndex - META)) ? ", suspect" : "";
+  return `${n}, ${row.id.slice(0, 7)}: ${WORDS[letter(cell)]}${suspect}`;
 }
 
 export function address(cell) {

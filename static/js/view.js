@@ -87,7 +87,7 @@ function swap(text, key, form) {
   document.getElementById("checked").setAttribute("datetime", main.dataset.checked);
   tickChecked();
   tickAges(main);
-  for (const run of listeners) run();
+  for (const run of listeners) run(page);
   return true;
 }
 

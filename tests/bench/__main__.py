@@ -1,6 +1,6 @@
 """`make bench`: one table of all measures, also written as JSON to `var/bench.json`.
 
-    python -m tests.bench [ingestion] [grid] [browser] [polling]
+    python -m tests.bench [ingestion] [grid] [browser] [polling] [repair] [live] [verdicts]
 
 Servers and data are this run's own and are thrown away; everything stays on this machine and ends by itself.
 """
@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-PARTS = ("ingestion", "grid", "browser", "polling")
+PARTS = ("ingestion", "grid", "browser", "polling", "repair", "live", "verdicts")
 
 
 def main() -> int:

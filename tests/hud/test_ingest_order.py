@@ -18,11 +18,13 @@ from hud.cells import Outcome
 from hud.models import (
     Branch,
     BranchCommit,
+    Break,
     Commit,
     CommitCells,
     Configuration,
     Repository,
     Run,
+    Signal,
     SyncedPage,
     WaitingJob,
     WorkflowRun,
@@ -97,6 +99,11 @@ EVENTS = [
     CheckRunPayload(32, "any", "github-actions", "GitHub Actions", SHAS[3], D, OK, minutes(6), minutes(9), "", 8),
     StatusPayload(41, "ci/legacy", "pending", B, Conclusion.NONE, SHAS[3], "", minutes(6), minutes(6)),
     StatusPayload(42, "ci/legacy", "failure", D, BAD, SHAS[3], "", minutes(8), minutes(8)),
+    # A break: passed on the first commit, failed on the third and fourth
+    job(51, "sun / build", D, OK, run=5, sha=SHAS[0], end=9, workflow="night"),
+    job(52, "sun / build", B, run=6, sha=SHAS[2], workflow="night"),
+    job(52, "sun / build", D, BAD, run=6, sha=SHAS[2], end=9, workflow="night"),
+    job(53, "sun / build", D, BAD, run=7, sha=SHAS[3], end=9, workflow="night"),
 ]  # fmt: skip
 
 
@@ -120,6 +127,14 @@ def snapshot(repository: Repository) -> dict[str, object]:
             sha: {slots[slot]: Outcome(byte).name for slot, byte in enumerate(cells) if byte}
             for sha, cells in CommitCells.objects.values_list("commit__sha", "cells")
         },
+        "signals": sorted(Signal.objects.values_list(
+            "configuration__name", "test", "decision", "code", "red", "suspect", "culprit", "restart", "failures",
+            "evidence", "broke_at"), key=str),
+        "breaks": sorted(
+            (one.suspect.sha, one.title, one.broke_at, one.decision, one.code, sorted(
+                one.members.filter(left_at=None).values_list("configuration__name", flat=True)))
+            for one in Break.objects.filter(closed_at=None).select_related("suspect")
+        ),
         "waiting": sorted(WaitingJob.objects.values_list("workflow_run_id", "key")),
     }  # fmt: skip
 
@@ -160,9 +175,15 @@ def test_what_is_stored_is_what_was_said(expected):
     assert expected["order"] == SHAS[::-1]
     assert expected["cells"] == {
         SHAS[1]: {"pull / linux / test (default)": "FLAKY"},
-        SHAS[2]: {"trunk / win / build": "FAILED", "trunk / mac / build": "OVERDUE", "trunk / bsd / build": "PASSED"},
-        SHAS[3]: {"broken / startup": "FAILED", "Meter / coverage": "RUNNING", "status / ci/legacy": "FAILED"},
-    }
+        SHAS[2]: {"trunk / win / build": "FAILED", "trunk / mac / build": "OVERDUE", "trunk / bsd / build": "PASSED",
+                  "night / sun / build": "FAILED"},
+        SHAS[3]: {"broken / startup": "FAILED", "Meter / coverage": "RUNNING", "status / ci/legacy": "FAILED",
+                  "night / sun / build": "FAILED"},
+        SHAS[0]: {"night / sun / build": "PASSED"},
+    }  # fmt: skip
+    assert [(sha, title, names) for sha, title, *_, names in expected["breaks"]] == [
+        (SHAS[2], "sun / build fails", ["sun / build"])
+    ]
     assert expected["waiting"] == [3]
     assert [row[6] for row in expected["commits"]] == [100, 101, 102, 103]
 

@@ -337,18 +337,20 @@ def test_go_to_what_was_typed(client: Client) -> None:
     for typed in (
         old.sha,
         old.sha[:12].upper(),
-        f"#{old.pr_number}",
-        str(old.pr_number),
         f"https://github.com/o/r/commit/{old.sha}",
     ):
         assert client.get(go, {"to": typed, "branch": "main", "open": "group-1", "page": "2"})["Location"] == held
+    pull, github = f"pull/{old.pr_number}", "https://github.com/octo/x"
+    for typed in (f"#{old.pr_number}", str(old.pr_number), f"{github}/{pull}", f"{github}/{pull}/files"):
+        assert client.get(go, {"to": typed, "branch": "main"})["Location"] == url(repository, pull)
+    assert client.get(go, {"to": "#999999"})["Location"] == url(repository, "pull/999999")
     assert client.get(go, {"to": "@tsuzuki"})["Location"] == url(repository, "main?author=tsuzuki")
     assert client.get(go, {"to": "TEST (config"})["Location"] == url(
         repository, "main?q=TEST+(config".replace("(", "%28")
     )
     elsewhere = make.CommitFactory(repository=repository, sha="abcdef" + "0" * 34)
     assert client.get(go, {"to": "abcdef"})["Location"] == url(repository, f"commit/{elsewhere.sha}")
-    for unknown in ("nothing like this", "#999999", "@nobody", "fffffff"):
+    for unknown in ("nothing like this", "999999", "@nobody", "fffffff"):
         response = client.get(go, {"to": unknown})
         assert response.status_code == 404
         assert f"Nothing is called “ {unknown} ”" in text_of(response)
@@ -418,7 +420,7 @@ def test_a_commits_page(client: Client) -> None:
     said = text_of(page)
     assert "1 of 4 configurations failed" in said
     assert "1 failed, 1 tolerated, 2 passed." in said
-    assert said.index("Failing 1") < said.index("In doubt 1") < said.index("All jobs by workflow")
+    assert said.index("Failing since this commit 1") < said.index("In doubt 1") < said.index("All jobs by workflow")
     assert "head of main" in said
     assert "older" in said
     assert_well_formed(page.content.decode())

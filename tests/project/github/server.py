@@ -36,6 +36,7 @@ class FakeServer:
     def __init__(self, url: str) -> None:
         self.url = url
         self.seen: list[tuple[str, str, dict[str, str]]] = []
+        self.bodies: list[Any] = []  # of the requests that had one
         self.script: list[Reply | Callable[[str, dict[str, str]], Reply]] = []
 
     def tell(self, *replies: Reply | Callable[[str, dict[str, str]], Reply]) -> None:
@@ -57,6 +58,8 @@ def serve() -> Iterator[FakeServer]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            if sent := int(self.headers.get("Content-Length") or 0):
+                fake.bodies.append(json.loads(self.rfile.read(sent)))
             reply = fake.answer(self.command, self.path, {k.lower(): v for k, v in self.headers.items()})
             body = b"" if reply.status == 304 else reply.payload
             if reply.slow and not reply.drip:
@@ -84,7 +87,7 @@ def serve() -> Iterator[FakeServer]:
             except OSError:
                 self.close_connection = True
 
-        do_POST = do_GET  # noqa: N815
+        do_POST = do_PATCH = do_PUT = do_DELETE = do_GET  # noqa: N815 - so called by http.server
 
         def log_message(self, *args: Any) -> None:
             pass

@@ -50,6 +50,16 @@ def test_a_restart_continues_the_same_world() -> None:
         assert world_of(url) != first
 
 
+def test_a_restart_keeps_what_was_written(tmp_path: Path) -> None:
+    arguments = ("--scale", "tiny", "--start", START, "--speed", "0", "--state", str(tmp_path / "state.json"))
+    headers = {"Authorization": "Bearer t"}
+    with process(*arguments) as url:
+        made = requests.post(f"{url}/repos/grove/bonsai/issues", json={"title": "Red"}, headers=headers, timeout=10)
+        path = f"/repos/grove/bonsai/issues/{made.json()['number']}"
+    with process(*arguments) as url:
+        assert requests.get(f"{url}{path}", headers=headers, timeout=10).json()["title"] == "Red"
+
+
 def test_a_wrong_start_is_told_in_one_line() -> None:
     command = [sys.executable, str(ROOT / "manage.py"), "simulate_github", "--start", "yesterday"]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -19,11 +21,14 @@ from django.core.management.base import BaseCommand
 from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
+from project.accounts.models import TeamRole
 from project.embedded.environment import embedded_names
 from project.embedded.processes import StartError
 from project.embedded.servers import Servers
 from project.embedded.supervisor import Service, Supervisor
+from project.simulator import oauth_routes, teams
 from project.simulator.catalogue import CATALOGUES
+from project.simulator.hooks import FIRST_HOOK_ID
 
 SIMULATOR_PORT = 8010
 # So that a newcomer finds a second branch to pick.
@@ -66,6 +71,7 @@ class Command(BaseCommand):
         _migrate(supervisor)
         call_command("collectstatic", interactive=False, verbosity=0)
         if simulated:
+            _roles_of_teams()
             _wait_for_port(supervisor, int(env["ARBORIST_GITHUB_API_URL"].rpartition(":")[2]))
         repositories = [name for name in env.get("ARBORIST_REPOSITORIES", "").split(",") if name.strip()]
         for repository in repositories:
@@ -133,12 +139,31 @@ def _simulated_github(supervisor: Supervisor, env: dict[str, str]) -> dict[str, 
     port = SIMULATOR_PORT if _is_free(SIMULATOR_PORT) else _free_port()
     # As generous as GitHub is to an app of a big organization, so that the history is read in minutes.
     command = [*_manage("simulate_github"), "--port", str(port), "--hourly-limit", "15000"]
+    host = "127.0.0.1" if settings.BIND in {"0.0.0.0", "127.0.0.1"} else settings.BIND
+    where = f"http://{f'[{host}]' if ':' in host else host}:{settings.PORT}/webhooks/github"
+    secret = secrets.token_urlsafe(24)  # another at every start: nobody else needs to know it
+    command += ["--webhook", where, "--webhook-secret", secret]
     supervisor.start(Service("github", command, env, foundation=True))
     return {
         "ARBORIST_GITHUB_API_URL": f"http://127.0.0.1:{port}",
         "ARBORIST_GITHUB_TOKEN": "token-for-the-simulated-github",  # any will do; without one it is as stingy as GitHub
         "ARBORIST_REPOSITORIES": CATALOGUES["default"].full_name,
+        "ARBORIST_WEBHOOK_SECRET": secret,
+        "ARBORIST_WEBHOOK_HOOK_ID": str(FIRST_HOOK_ID),
+        "ARBORIST_GITHUB_WEB_URL": f"http://127.0.0.1:{port}",
+        "ARBORIST_OAUTH_CLIENT_ID": oauth_routes.CLIENT_ID,
+        "ARBORIST_OAUTH_CLIENT_SECRET": oauth_routes.CLIENT_SECRET,
     }
+
+
+def _roles_of_teams() -> None:
+    """So that a newcomer who signs in as one of the simulated tree huggers may act. Only at the first start: what
+    somebody changed since then stays."""
+    host = "127.0.0.1"
+    if not TeamRole.objects.filter(host=host).exists():
+        for team, role in teams.ROLES.items():
+            name = f"{CATALOGUES['default'].owner}/{team}"
+            call_command("give_role", name, role, host=host, stdout=io.StringIO())
 
 
 def _manage(*arguments: str) -> list[str]:
@@ -172,11 +197,14 @@ def _services(env: dict[str, str]) -> list[Service]:
     web += ["--no-access-log", "--log-level", "warning", "--lifespan", "off", "--timeout-graceful-shutdown", "5"]
     celery = ["celery", "--quiet", "--app", "project.celery"]
     worker = [*celery, "worker", "--without-gossip", "--without-mingle"]
+    live = [*worker, "--queues", "live", "--concurrency", "1", "--hostname", "live@%h"]
     beat = [*celery, "beat", "--pidfile="]
     env = env | {"FORKED_BY_MULTIPROCESSING": "1"} if sys.platform == "darwin" else env
     return [
         Service("web", [sys.executable, "-m", *web], env),
         Service("worker", [sys.executable, "-m", *worker], env | {"REMAP_SIGTERM": "SIGQUIT"}),  # see settings
+        # For webhooks alone, so that no slow poll is ever in their way.
+        Service("live", [sys.executable, "-m", *live], env | {"REMAP_SIGTERM": "SIGQUIT"}),
         Service("beat", [sys.executable, "-m", *beat], env),
     ]
 

@@ -2,12 +2,14 @@
 
 import asyncio
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from project.simulator.catalogue import CATALOGUES
 from project.simulator.clock import parse_iso
+from project.simulator.hooks import Hooks
 from project.simulator.server import listening_port, make_server, make_simulator
 
 
@@ -30,6 +32,13 @@ class Command(BaseCommand):
         )
         parser.add_argument("--hourly-limit", type=int, default=5000, help="requests an hour for each token")
 
+        parser.add_argument("--webhook", metavar="URL", help="tell this address of everything that happens")
+        parser.add_argument("--webhook-secret", default="", metavar="TEXT", help="what deliveries are signed with")
+
+        parser.add_argument(
+            "--state", type=Path, metavar="FILE", help="keep what requests write in this file (default: in memory only)"
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             start = parse_iso(options["start"]) if options["start"] else None
@@ -43,7 +52,7 @@ class Command(BaseCommand):
             raise CommandError("--speed must not be negative")
         simulator = make_simulator(
             seed=options["seed"], scale=options["scale"], speed=options["speed"], start=start,
-            anchor=anchor, hourly_limit=options["hourly_limit"],
+            anchor=anchor, hourly_limit=options["hourly_limit"], state_file=options["state"],
         )  # fmt: skip
         server = make_server(simulator, host=options["host"], port=options["port"])
 
@@ -53,6 +62,9 @@ class Command(BaseCommand):
                 await asyncio.sleep(0.01)
             if server.started:
                 where = f"http://{options['host']}:{listening_port(server)}"
+                if options["webhook"]:
+                    hooks: Hooks = server.config.app.state.hooks  # type: ignore[union-attr]
+                    hooks.add(options["webhook"], options["webhook_secret"], frozenset("*"), where)
                 self.stdout.write(f"Simulated GitHub at {where} ({simulator.world.full_name})")
                 self.stdout.flush()
             await serving

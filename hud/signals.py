@@ -1,0 +1,238 @@
+"""The verdict on every signal of a trunk, kept as it is read: one `Signal` row each.
+
+`hud.ingest` calls `update` at the end of every batch, in its transaction. Which signals are red is seen from the packed
+cells of all configurations at once; only those are looked at run by run and judged by `hud.verdicts`. So the hundreds
+of green ones cost next to nothing, and nothing is decided when a page is asked for.
+
+The window ends at trunk's newest commit and reaches `Repository.window_hours` back from its time, not from the clock's:
+the same commits and runs give the same verdicts whenever they are stored. What does depend on the clock (an opinion
+that has expired) is judged again by `sweep`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from hud import breaks, histories, tracks
+from hud.cells import Outcome
+from hud.models import Configuration, Judgement, Repository, Signal
+from hud.tracks import CommitTold
+from hud.verdicts import Opinion, Verdict, still_counts
+
+KEPT_SHAS = 60  # of each side of the evidence, in the row
+_RED = (Outcome.FAILED, Outcome.TIMED_OUT)
+
+
+def update(
+    repository: Repository,
+    touched: Collection[tuple[int, int]],
+    *,
+    everything: bool = False,
+    now: datetime | None = None,
+) -> bool:
+    """Bring signals and breaks up to the runs of these (commit, configuration); returns whether any changed.
+
+    `everything`: look at all signals and judge the red ones again, as after trunk's order changed. The caller holds the
+    repository's lock.
+    """
+    now = now or timezone.now()
+    window = histories.trunk(repository, histories.MOST_COMMITS if everything else histories.ENOUGH_FOR_GREEN)
+    if window is None:
+        return False
+    columns = _columns(repository, None if everything else {pk for _, pk in touched})
+    slots = {column.slot for column in columns}
+    size = max(slots, default=-1) + 1
+    newest = histories.newest_results(window.places, size)
+    if not everything and any(newest[slot] in _RED or not newest[slot] for slot in slots):
+        window = histories.trunk(repository) or window
+        newest = histories.newest_results(window.places, size)
+    stored: dict[tuple[int, str], Signal] = {}
+    by_configuration: dict[int, list[Signal]] = {}
+    for row in Signal.objects.filter(configuration_id__in=[column.id for column in columns]):
+        stored[row.configuration_id, row.test] = row
+        by_configuration.setdefault(row.configuration_id, []).append(row)
+    red = {column.id: column.slot for column in columns if newest[column.slot] in _RED and not column.unstable}
+    changed: list[Signal] = []
+    for column in columns:
+        if column.id in red:
+            continue
+        code = "recovered_at_head" if newest[column.slot] else "no_success_seen"
+        mine = by_configuration.get(column.id)
+        for row in mine or [Signal(repository=repository, configuration_id=column.id, code="", judged_at=now)]:
+            if row.red or row.code != code:
+                _clear(row, code, now)
+                changed.append(row)
+    if red:
+        changed += _judge(window, red, stored, now)
+    _save(changed)
+    if not changed and not everything:
+        return False
+    return breaks.update(repository, window.branch_id, now) or bool(changed)
+
+
+class _Column(NamedTuple):
+    id: int
+    slot: int
+    unstable: bool
+
+
+def _columns(repository: Repository, ids: Collection[int] | None) -> list[_Column]:
+    with connection.cursor() as cursor:
+        only, values = ("AND id = ANY(%s)", [list(ids)]) if ids is not None else ("", [])
+        cursor.execute(
+            f"SELECT id, slot, unstable FROM hud_configuration WHERE repository_id = %s {only}",
+            [repository.pk, *values],
+        )
+        return [_Column._make(row) for row in cursor.fetchall()]
+
+
+@transaction.atomic
+def failure_known(repository_id: int, cells: Collection[tuple[int, int]]) -> None:
+    """The logs of these (commit, configuration) have been read: what failed there is known now. Takes the lock."""
+    repository = Repository.objects.select_for_update().get(pk=repository_id)
+    if update(repository, cells):
+        repository.version += 1
+        repository.save(update_fields=["version"])
+
+
+@transaction.atomic
+def sweep(repository_id: int, now: datetime | None = None) -> None:
+    """Judge all red signals again, since the clock has moved: opinions expire. Takes the lock."""
+    repository = Repository.objects.select_for_update().get(pk=repository_id)
+    if update(repository, (), everything=True, now=now):
+        repository.version += 1
+        repository.save(update_fields=["version"])
+
+
+def judge_now(repository: Repository, configuration: Configuration, test: str, now: datetime) -> Verdict | None:
+    """A signal's whole verdict, with every observation: for the page that shows one in full. None if it is not red."""
+    window = histories.trunk(repository)
+    if window is None:
+        return None
+    said, infra = histories.read(window, {configuration.pk: configuration.slot})
+    commits = said[configuration.pk]
+    tests = histories.of_tests(window, configuration.pk, configuration.slot, commits)
+    found = tracks.judged(commits, _Opinions(repository, now).on(configuration.pk), infra, tests)
+    return next((one.verdict for one in found if one.test == test), None)
+
+
+# -- judging ----------------------------------------------------------------------------------------------------------
+
+
+class _Opinions:
+    """What people said that still counts."""
+
+    def __init__(self, repository: Repository, now: datetime) -> None:
+        self._by_sha: dict[str, list[Judgement]] = {}
+        for one in Judgement.objects.filter(repository=repository, withdrawn_at=None).order_by("-given_at", "-pk"):
+            if still_counts(_opinion(one), given=one.given_at, now=now):
+                self._by_sha.setdefault(one.sha, []).append(one)
+
+    def on(self, configuration_id: int) -> tracks.Opinions:
+        """The newest word on a suspect, for (test, sha) of this configuration. One about no configuration, or about
+        no test, is about all of them."""
+
+        def find(test: str, sha: str) -> Opinion | None:
+            for one in self._by_sha.get(sha, ()):
+                if one.configuration_id in (None, configuration_id) and one.test in ("", test):
+                    return _opinion(one)
+            return None
+
+        return find
+
+
+def _opinion(row: Judgement) -> Opinion:
+    return Opinion(row.sha, row.says, row.confidence)  # type: ignore[arg-type]  # written from a fixed list
+
+
+def _judge(
+    window: histories.Trunk, slots: dict[int, int], stored: Mapping[tuple[int, str], Signal], now: datetime
+) -> list[Signal]:
+    """The rows of these red configurations' signals, made anew; only those that changed."""
+    said, infra = histories.read(window, slots)
+    opinions = _Opinions(window.repository, now)
+    changed = []
+    for pk, commits in said.items():
+        tests = histories.of_tests(window, pk, slots[pk], commits)
+        found = {one.test: one for one in tracks.judged(commits, opinions.on(pk), infra, tests)}
+        for (_, test), row in stored.items():
+            if row.configuration_id == pk and test not in found and (row.red or row.code != "recovered_at_head"):
+                # The failure is not among those at the head any more, though the job may still fail otherwise.
+                _clear(row, "recovered_at_head", now)
+                changed.append(row)
+        for test, one in found.items():
+            known = stored.get((pk, test))
+            row = known or Signal(repository=window.repository, configuration_id=pk, test=test, code="", judged_at=now)
+            before = _values(row)
+            _fill(row, one, window.positions)
+            row.broke_at = _began(commits, one, row.suspect)
+            if _values(row) != before:
+                row.judged_at = now
+                changed.append(row)
+    return changed
+
+
+def _began(commits: Sequence[CommitTold], one: tracks.Judged, sha: str) -> datetime | None:
+    """When the suspect's first failure was started; of a signal without a suspect, the oldest one known."""
+    events = [
+        told.event.at
+        for commit in commits
+        if sha in ("", commit.sha)
+        for told in commit.events
+        if told.event.status == "F" and (not one.test or one.test in told.keys)
+    ]
+    return min(events, default=None)
+
+
+def _fill(row: Signal, one: tracks.Judged, positions: dict[str, int]) -> None:
+    verdict, evidence = one.verdict, one.verdict.evidence
+    failing = evidence.failing or one.failing
+    row.red = True
+    row.decision, row.code = verdict.decision, verdict.code
+    row.suspect = evidence.suspect or ""
+    row.suspect_at = positions.get(row.suspect)
+    row.range_from = positions[evidence.gap[-1]] if evidence.gap else row.suspect_at
+    row.failing_to = positions.get(failing[0]) if failing else None
+    row.culprit = verdict.culprit or ""
+    row.restart = list(one.restart)
+    row.failures = one.failures
+    row.failure_key = one.key
+    row.evidence = {
+        "words": evidence.words,
+        "failing": list(evidence.failing[:KEPT_SHAS]), "gap": list(evidence.gap[:KEPT_SHAS]),
+        "green": list(evidence.green[:KEPT_SHAS]), "failures": evidence.failures, "successes": evidence.successes,
+        "missing": [
+            {"code": lack.code, "what": lack.what, "settled_by": lack.settled_by, "restart": list(lack.restart)}
+            for lack in evidence.missing
+        ],
+    }  # fmt: skip
+
+
+def _clear(row: Signal, code: str, now: datetime) -> None:
+    """Not red: the newest commit with a result passed, or there is none. Which one is not kept, since it would change
+    with every commit of hundreds of signals."""
+    row.red, row.decision, row.code = False, "none", code
+    row.suspect = row.culprit = row.failure_key = ""
+    row.suspect_at = row.range_from = row.failing_to = row.broke_at = None
+    row.restart, row.evidence, row.failures = [], {}, 0
+    row.judged_at = now
+
+
+_FIELDS = (
+    "red", "decision", "code", "suspect", "suspect_at", "range_from", "failing_to", "culprit", "restart", "failures",
+    "failure_key", "evidence", "broke_at",
+)  # fmt: skip
+
+
+def _values(row: Signal) -> tuple[Any, ...]:
+    return tuple(getattr(row, name) for name in _FIELDS)
+
+
+def _save(rows: Sequence[Signal]) -> None:
+    Signal.objects.bulk_create([row for row in rows if row.pk is None], batch_size=500)
+    Signal.objects.bulk_update([row for row in rows if row.pk is not None], [*_FIELDS, "judged_at"], batch_size=200)
