@@ -7,11 +7,12 @@ The forms stand in `templates/hud/_break_actions.html`; what they do, in `hud.br
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from hud import break_actions, freshness, places, remedies
@@ -19,7 +20,7 @@ from hud.break_actions import Told
 from hud.models import Break, Classification, Commit, Configuration, Judgement, Repository, RevertWay
 from hud.reverting import CannotRevert
 from hud.views import frame
-from project.accounts import roles
+from project.accounts import refusals, roles
 from project.accounts.models import User
 from project.accounts.roles import Role
 from project.github import errors
@@ -30,11 +31,27 @@ def _person(request: HttpRequest) -> User:
     return cast(User, request.user)  # `roles.needs` has let nobody else in
 
 
-def _back(request: HttpRequest, url: str, told: Told) -> HttpResponse:
-    (messages.success if told.done else messages.warning)(request, told.words)
+def _back(request: HttpRequest, url: str, told: Told, undo: str = "") -> HttpResponse:
+    """To the page at `url`, or with `stay` to the one where it was pressed, which then tells what became of it. Script
+    gets the words, and where and with what to take it back (`undo`: address?fields)."""
+    if "X-Arborist-Script" in request.headers:
+        return JsonResponse({"done": told.done, "words": told.words, **_taken_back_by(told, undo)})
+    (messages.success if told.done else messages.warning)(
+        request, told.words, extra_tags=str(told.write.pk) if told.write else ""
+    )
+    if request.POST.get("stay"):
+        url = refusals.own_address(request, request.headers.get("Referer", "")) if "Referer" in request.headers else url
     response = HttpResponseRedirect(url)
     response.status_code = 303
     return response
+
+
+def _taken_back_by(told: Told, undo: str) -> dict[str, Any]:
+    if told.write is not None:
+        left = (told.write.due_at - timezone.now()).total_seconds() if told.done else 0
+        can = {"undo": f"/writes/{told.write.pk}/cancel", "seconds": round(left)} if left > 1 else {}
+        return {"write": f"/writes/{told.write.pk}", **can}
+    return {"undo": undo} if undo and told.done else {}
 
 
 def _the_break(owner: str, repo: str, number: int) -> Break:
@@ -104,14 +121,22 @@ _ACTS: dict[str, Callable[[HttpRequest, Break], Told]] = {
 }
 
 
-@require_POST
+# What takes an act back, with which fields.
+_UNDO = {"acknowledge": "unacknowledge", "own": "own?release=1", "dismiss": "reopen"}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
 @roles.needs(Role.TREE_HUGGER, to="do this")
 def act(request: HttpRequest, owner: str, repo: str, number: int, act: str) -> HttpResponse:
-    """Anything on a break but its revert, which asks first."""
+    """Anything on a break but its revert, which asks first. Asked for by its address, the question on the break's
+    page."""
     if act not in _ACTS:
         raise Http404(f"Nothing is called “{act}” here.")
     one = _the_break(owner, repo, number)
-    return _back(request, _break_url(one), _ACTS[act](request, one))
+    if request.method != "POST":
+        return HttpResponseRedirect(f"{_break_url(one)}?act={act}#{act}")
+    undo = "" if request.POST.get("release") else _UNDO.get(act, "")
+    return _back(request, _break_url(one), _ACTS[act](request, one), f"{_break_url(one)}/{undo}" if undo else "")
 
 
 def _break_url(one: Break) -> str:
@@ -224,12 +249,14 @@ def rerun_cell(request: HttpRequest, owner: str, repo: str, sha: str, slot: int)
     return _back(request, f"{places.repository_path(owner, repo)}/cell/{commit.sha}/{slot}", told)
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @roles.needs(Role.TREE_HUGGER, to="give an opinion")
 def opinion(request: HttpRequest, owner: str, repo: str, sha: str, slot: int) -> HttpResponse:
-    """A word on one commit and one configuration."""
+    """A word on one commit and one configuration. Asked for by its address, the question on the cell's page."""
     repository = places.the_repository(owner, repo)
     commit, configuration = places.the_commit(repository, sha), _the_configuration(repository, slot)
+    if request.method != "POST":
+        return HttpResponseRedirect(f"{places.repository_path(owner, repo)}/cell/{commit.sha}/{slot}#opinion")
     told = break_actions.give_opinion(
         repository=repository, sha=commit.sha, configuration=configuration, says=request.POST.get("says", ""),
         why=request.POST.get("why", ""), by=_person(request),

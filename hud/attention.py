@@ -24,6 +24,7 @@ from hud.layout import Kept, Layout
 from hud.models import BreakState, Repository
 from hud.places import Place
 from project.accounts import roles
+from project.outbox.models import Write
 
 MOST = 30  # lines; the list of breaks shows any number
 ENOUGH_FAILURES = 3  # see `hud.verdicts`
@@ -151,6 +152,14 @@ def why_not_revert(one: Any) -> str:
     return ""
 
 
+class Failed(NamedTuple):
+    """The newest write to GitHub that failed in the last day, and how many did."""
+
+    what: str
+    problem: str
+    number: int
+
+
 @dataclass(frozen=True)
 class Attention:
     """The open breaks in the order of need, and when the last one was closed."""
@@ -159,6 +168,7 @@ class Attention:
     closed_at: datetime | None = None
     closed_lately: int = 0
     red_since: datetime | None = field(default=None)
+    failed: Failed | None = None
 
     @property
     def shown(self) -> Sequence[OpenBreak]:
@@ -170,7 +180,7 @@ NOTHING = Attention()
 
 
 def of(repository_id: int, version: int) -> Attention:
-    """What needs somebody. At most two queries, none while the repository has not changed."""
+    """What needs somebody. At most three queries, none while the repository has not changed."""
     return KEPT.get((repository_id, version, timezone.now().strftime("%Y%m%d%H")), lambda: _read(repository_id))
 
 
@@ -204,20 +214,30 @@ _CLOSED = """
 """
 
 
+_FAILED = """
+    SELECT coalesce(nullif(w.subject, ''), replace(w.kind, '_', ' ')), w.problem, count(*) OVER ()
+    FROM {writes} w JOIN hud_repository r ON lower(w.repository) = lower(r.owner || '/' || r.name)
+    WHERE r.id = %s AND w.state = 'failed' AND w.done_at >= %s ORDER BY w.id DESC LIMIT 1
+"""
+
+
 def _read(repository_id: int) -> Attention:
     with connection.cursor() as cursor:
+        writes = connection.ops.quote_name(Write._meta.db_table)
+        cursor.execute(_FAILED.format(writes=writes), [repository_id, timezone.now() - timedelta(days=1)])
+        failed = Failed(*row) if (row := cursor.fetchone()) else None
         cursor.execute(_BREAKS.format(users=_users()), [repository_id])
         rows = cursor.fetchall()
         if not rows:
             cursor.execute(_CLOSED, [timezone.now() - timedelta(days=1), repository_id])
             closed_at, lately = cursor.fetchone()
-            return Attention(closed_at=closed_at, closed_lately=lately)
+            return Attention(closed_at=closed_at, closed_lately=lately, failed=failed)
         cursor.execute(_HITS, [repository_id])
         hits: dict[int, list[Hit]] = {}
         for broken_id, *values in cursor.fetchall():
             hits.setdefault(broken_id, []).append(Hit._make(values))
     breaks = sorted((_open(row, hits.get(row[0], ())) for row in rows), key=lambda one: one.need)
-    return Attention(breaks, red_since=min(one.broke_at for one in breaks))
+    return Attention(breaks, red_since=min(one.broke_at for one in breaks), failed=failed)
 
 
 def _users() -> str:

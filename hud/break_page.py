@@ -18,7 +18,6 @@ from hud.failing_lines import FailingLine
 from hud.layout import Group, Layout, Member
 from hud.models import Break, BreakSignal, BreakState, Commit, Configuration, Run, Signal
 from hud.places import Place
-from project.audit.models import Entry
 from project.github.outcomes import Conclusion
 
 OLDER, NEWER, WIDEST = 5, 3, 36  # commits of the strip: below what may be to blame, above the newest failure, in all
@@ -363,19 +362,6 @@ def _line(place: Place, row: Break, members: Sequence[BreakSignal]) -> FailingLi
     lines = failing_lines.of_runs(place, newest) if newest else {}
     said = [lines[pk] for pk in newest if pk in lines]
     return next((one for one in said if one.key and one.key == row.failure_key), said[0] if said else None)
-
-
-DID = {
-    "break.acknowledge": "acknowledged it", "break.own": "took it", "break.release": "let go of it",
-    "break.note": "wrote a note", "break.issue": "linked an issue", "break.dismiss": "said that it is no break",
-    "break.revert": "asked for a revert", "break.rerun": "asked for re-runs", "break.opinion": "gave an opinion",
-}  # fmt: skip
-
-
-def history(row: Break) -> list[tuple[Entry, str]]:
-    """What people did about it, in words, newest first. One query."""
-    found = Entry.objects.filter(target=f"break {row.number}", repository__iexact=str(row.repository))
-    return [(entry, DID.get(entry.action, entry.action)) for entry in found.order_by("-pk")[:50]]
 
 
 def _steps(row: Break) -> list[Step]:

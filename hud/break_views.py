@@ -11,22 +11,19 @@ from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
-from hud import attention, break_list, break_page, freshness, places
-from hud.models import Break, BreakState, Classification
+from hud import attention, break_history, break_list, break_page, freshness, places
+from hud.models import Break, BreakState, Classification, Repository
 from hud.places import Place
 from hud.views import VARY, frame
+from project.accounts import roles
+from project.accounts.roles import Role
 
 ACTS = ("acknowledge", "own", "note", "issue", "dismiss", "revert", "rerun", "opinion")
 KEYS = [
     ("N P", "next, previous break"), ("A", "acknowledge"), ("O", "own it"), ("V", "revert…"), ("R", "re-run"),
-    ("B", "opinion: not this"), ("I", "issue"), ("E", "note"), ("U", "back to the grid"),
+    ("B", "opinion: not this"), ("I", "issue"), ("E", "note"),
+    ("Z", "undo"), ("U", "back to the grid"),
 ]  # fmt: skip
-SAYS = [
-    ("not_related", "not this commit", "Somebody looked: this commit did not break it."),
-    ("related", "this commit did it", "Enough to revert, whatever evidence is missing."),
-    ("infra", "the machines failed", "Nobody's commit is to blame."),
-    ("garbage", "the signal is garbage", "Ignored for two hours."),
-]
 
 
 @require_safe
@@ -93,14 +90,17 @@ def one_break(request: HttpRequest, owner: str, repo: str, number: int) -> HttpR
         "strips": page.strips[: break_page.STRIPS],
         "others": page.strips[break_page.STRIPS :],
         "steps": [(step, words_of(step.took) if step.took is not None else "") for step in page.steps],
-        "history": break_page.history(row),
+        "history": break_history.history(row),
         "previous_break": newer,
         "next_break": older,
+        "fates": break_history.fates(row, request.user),
+        "opinions": [(one, break_history.SAID.get(one.says, one.says)) for one in break_history.opinions(row)],
         "can_act": can_act,
+        "may_not": _may_not(request, repository) if not can_act else "",
         "mine": bool(row.owner_id) and row.owner_id == request.user.pk,
         "act": act if (act := request.GET.get("act", "")) in ACTS else "",
         "classifications": Classification.choices,
-        "says": SAYS,
+        "says": break_history.SAYS,
         "page_keys": KEYS,
         "now": timezone.now(),
     }
@@ -108,6 +108,13 @@ def one_break(request: HttpRequest, owner: str, repo: str, number: int) -> HttpR
         return _fresh(render(request, "hud/_break_card.html", context))
     fresh = freshness.of_repository(repository.pk, active=repository.active)
     return _fresh(render(request, "hud/break.html", {**frame(place, fresh), **context}))
+
+
+def _may_not(request: HttpRequest, repository: Repository) -> str:
+    """Who may act, for whoever has signed in and may not."""
+    if not request.user.is_authenticated:
+        return ""
+    return roles.why_not(Role.TREE_HUGGER, str(repository), to="act on breaks")
 
 
 def words_of(took: timedelta) -> str:

@@ -121,8 +121,8 @@ def of_commit(place: Place, commit: Commit) -> dict[str, Any]:
 
 
 KEYS = (
-    ("J K", "older, newer"), ("X", "next failing job"), ("L", "log"), ("H", "history of the column"),
-    ("U", "back to the grid"),
+    ("J K", "older, newer"), ("X", "next failing job"), ("L", "log"), ("V", "revert…"), ("R", "re-run the job"),
+    ("B", "not this"), ("H", "history of the column"), ("Z", "undo"), ("U", "back to the grid"),
 )  # fmt: skip
 
 

@@ -6,10 +6,12 @@ the same commits and runs give the same histories whenever they are stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from functools import cached_property
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import NamedTuple, cast
 
@@ -24,6 +26,7 @@ from hud.verdicts import Event, Signal, Status
 MOST_COMMITS = 1000
 ENOUGH_FOR_GREEN = 40  # commits in which nearly every job has a result
 GREENS_ENOUGH = 20
+REPORTS_LOOKED_AT = 5  # of the newest failing commits
 MOST_TESTS = 20  # of a job's failed tests that get a signal of their own: of more, something else is wrong
 INFRA = "infra"  # the category of failures that blame machines or network, see `hud.failure_rules`
 
@@ -33,7 +36,9 @@ _EVENTS: dict[Outcome, Status] = {
 }  # fmt: skip
 _FINISHED = bytes(code if code in FINISHED and code != Outcome.TOLERATED else 0 for code in range(256))
 # Cells without any event: nothing ran, or what ran is evidence of nothing.
-_SILENT = frozenset({Outcome.NONE, Outcome.SKIPPED, Outcome.CANCELLED, Outcome.OVERDUE, Outcome.TOLERATED})
+_SILENT = frozenset(map(int, (Outcome.NONE, Outcome.SKIPPED, Outcome.CANCELLED, Outcome.TOLERATED)))
+_CLEAN = frozenset(map(int, (Outcome.PASSED, Outcome.NEUTRAL)))
+_FLAKY = int(Outcome.FLAKY)  # plain numbers, since each cell of the window is compared
 
 
 class Place(NamedTuple):
@@ -45,6 +50,15 @@ class Place(NamedTuple):
     cells: bytes
 
 
+class Head(NamedTuple):
+    """Trunk's newest commit, where its window ends; and whether people's opinions have to be asked for at all."""
+
+    branch_id: int
+    position: int
+    since: datetime
+    opinions: bool
+
+
 @dataclass(frozen=True)
 class Trunk:
     """Trunk's window, newest first."""
@@ -52,39 +66,59 @@ class Trunk:
     repository: Repository
     branch_id: int
     places: Sequence[Place]
-    positions: dict[str, int] = field(init=False)
+    opinions: bool = True
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "positions", {place.sha: place.position for place in self.places})
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """Places on trunk, by sha."""
+        return {place.sha: place.position for place in self.places}
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """Ids of commits, by sha."""
+        return {place.sha: place.commit_id for place in self.places}
 
 
+# By place, not by LIMIT: or a window of few commits would be looked for down to trunk's very first.
 _WINDOW = """
     SELECT c.id, c.sha, b.position, coalesce(s.cells, '')
-    FROM hud_branch h
-    JOIN hud_branchcommit b ON b.branch_id = h.id
+    FROM hud_branchcommit b
     JOIN hud_commit c ON c.id = b.commit_id
     LEFT JOIN hud_commitcells s ON s.commit_id = c.id
-    WHERE h.id = %s AND c.committed_at >= %s
-    ORDER BY b.position DESC LIMIT %s
+    WHERE b.branch_id = %s AND b.position > %s AND c.committed_at >= %s
+    ORDER BY b.position DESC
 """
 _HEAD = """
-    SELECT h.id, c.committed_at FROM hud_branch h
+    SELECT h.id, b.position, c.committed_at,
+           EXISTS (SELECT FROM hud_judgement j WHERE j.repository_id = h.repository_id AND j.withdrawn_at IS NULL)
+    FROM hud_branch h
     JOIN hud_branchcommit b ON b.branch_id = h.id JOIN hud_commit c ON c.id = b.commit_id
     WHERE h.repository_id = %s AND h.name = %s AND h.watched
     ORDER BY b.position DESC LIMIT 1
 """
 
 
-def trunk(repository: Repository, most: int = MOST_COMMITS) -> Trunk | None:
-    """The commits on which verdicts rest now, at most so many; None while nothing is known of trunk."""
+def head(repository: Repository) -> Head | None:
+    """Where trunk's window ends; None while nothing is known of trunk."""
     with connection.cursor() as cursor:
         cursor.execute(_HEAD, [repository.pk, repository.trunk])
-        head = cursor.fetchone()
-        if head is None:
-            return None
-        since = head[1] - timedelta(hours=repository.window_hours)
-        cursor.execute(_WINDOW, [head[0], since, most])
-        return Trunk(repository, head[0], [Place(row[0], row[1], row[2], bytes(row[3])) for row in cursor.fetchall()])
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    return Head(row[0], row[1], row[2] - timedelta(hours=repository.window_hours), row[3])
+
+
+def window(repository: Repository, at: Head, most: int = MOST_COMMITS) -> Trunk:
+    """The commits on which verdicts rest now, at most so many."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WINDOW, [at.branch_id, at.position - most, at.since])
+        return Trunk(repository, at.branch_id, list(map(Place._make, cursor.fetchall())), at.opinions)
+
+
+def trunk(repository: Repository, most: int = MOST_COMMITS) -> Trunk | None:
+    """The same, if anything is known of trunk."""
+    at = head(repository)
+    return None if at is None else window(repository, at, most)
 
 
 def newest_results(places: Iterable[Place], size: int) -> bytes:
@@ -122,7 +156,8 @@ _RUNS = """
 def read(window: Trunk, slots: dict[int, int]) -> tuple[dict[int, list[CommitTold]], set[str]]:
     """What these configurations (id → slot) said on the window's commits; and the keys of failures whose text blames
     machines or network."""
-    pairs = [(place.commit_id, pk) for pk, slot in slots.items() for place in _telling(window.places, slot)]
+    kept = {pk: _kept(window.places, slot) for pk, slot in slots.items()}
+    pairs = [(place.commit_id, pk) for pk, slot in slots.items() for place in kept[pk] if _tells(place, slot)]
     found: dict[tuple[int, int], list[Told]] = {}
     with connection.cursor() as cursor:
         cursor.execute(_RUNS, [[commit_id for commit_id, _ in pairs], [pk for _, pk in pairs]])
@@ -132,27 +167,28 @@ def read(window: Trunk, slots: dict[int, int]) -> tuple[dict[int, list[CommitTol
         facts = [RunFact._make(row[2:12]) for row in rows]
         found[key] = told(facts, {row[2]: row[12] for row in rows}, {row[2]: row[13] for row in rows})
     by_configuration = {
-        pk: [CommitTold(place.sha, found.get((pk, place.commit_id), ())) for place in _kept(window.places, slot)]
-        for pk, slot in slots.items()
+        pk: [CommitTold(place.sha, found.get((pk, place.commit_id), ())) for place in places]
+        for pk, places in kept.items()
     }
-    return by_configuration, {row[13] for row in said if row[14] == INFRA}
+    return by_configuration, {row[13] for row in said if row[13] and row[14] == INFRA}
 
 
-def _telling(places: Sequence[Place], slot: int) -> list[Place]:
-    """The commits whose runs the verdict rests on."""
-    return [place for place in _kept(places, slot) if slot < len(place.cells) and place.cells[slot] not in _SILENT]
+def _tells(place: Place, slot: int) -> bool:
+    """Whether there may be an event in that cell."""
+    return slot < len(place.cells) and place.cells[slot] not in _SILENT
 
 
 def _kept(places: Sequence[Place], slot: int) -> list[Place]:
     """The window without what cannot matter: of the green side, the newest successes are enough to compare with; of
-    what is older, only flakiness counts."""
+    what is older, only flakiness counts. (Older ones matter if they were run again late, which nobody asks for.)"""
     kept: list[Place] = []
     clean = 0
     for place in places:
-        outcome = place.cells[slot] if slot < len(place.cells) else Outcome.NONE
-        if clean < GREENS_ENOUGH or outcome == Outcome.FLAKY:
+        cells = place.cells
+        outcome = cells[slot] if slot < len(cells) else 0
+        if clean < GREENS_ENOUGH or outcome == _FLAKY:
             kept.append(place)
-            clean += outcome in (Outcome.PASSED, Outcome.NEUTRAL)
+            clean += outcome in _CLEAN
     return kept
 
 
@@ -169,18 +205,42 @@ def told(facts: Sequence[RunFact], began: dict[int, float], keys: dict[int, str]
     return found
 
 
-def of_tests(window: Trunk, configuration_id: int, slot: int, commits: Sequence[CommitTold]) -> dict[str, Signal]:
-    """The histories of the tests that failed at the head, as far as its reports tell. Two queries at most."""
-    head = next((one.sha for one in commits if any(event.status != "P" for event, _ in one.events)), "")
-    ids = {place.sha: place.commit_id for place in _telling(window.places, slot)}
-    if head not in ids:
-        return {}
-    failed = test_reports.failed_tests([ids[head]]).get((ids[head], configuration_id), {})
-    names = sorted(failed)[:MOST_TESTS]
-    if not names:
-        return {}
-    shas = {commit_id: sha for sha, commit_id in ids.items()}
-    told = test_reports.events_of(configuration_id, names, ids.values())
+Tests = dict[int, dict[str, Signal]]
+"""By configuration id: the histories of its tests that failed, by name."""
+
+_FAILED_TESTS = """
+    SELECT r.configuration_id, r.commit_id, jsonb_path_query_array(r.failed, '$[*][0]')::text
+    FROM unnest(%s::int[], %s::int[]) AS t (commit_id, configuration_id)
+    JOIN hud_testreport r USING (commit_id, configuration_id)
+    WHERE r.read_at IS NOT NULL AND r.failed <> '[]'
+"""
+
+
+def of_tests(window: Trunk, said: Mapping[int, Sequence[CommitTold]]) -> Tests:
+    """The histories of the tests that failed on the newest failing commits, as far as reports tell. One query, and one
+    more for each configuration that has such tests.
+
+    More commits than one, since the newest one's reports come late, and none tells of a test that did not get its turn.
+    Whether a test still fails, its history says.
+    """
+    newest = {pk: tracks.failing_at_top(commits)[:REPORTS_LOOKED_AT] for pk, commits in said.items()}
+    pairs = [(window.ids[sha], pk) for pk, shas in newest.items() for sha in shas]
+    with connection.cursor() as cursor:
+        cursor.execute(_FAILED_TESTS, [[commit_id for commit_id, _ in pairs], [pk for _, pk in pairs]])
+        failed: dict[tuple[int, int], set[str]] = {}
+        for pk, commit_id, names in cursor.fetchall():
+            failed.setdefault((pk, commit_id), set()).update(json.loads(names))
+    found: Tests = {}
+    for pk in sorted({pk for pk, _ in failed}):
+        by_commit = [sorted(failed.get((pk, window.ids[sha]), ())) for sha in newest[pk]]
+        names = list(dict.fromkeys(chain.from_iterable(by_commit)))[:MOST_TESTS]
+        found[pk] = _histories(window, pk, said[pk], names)
+    return found
+
+
+def _histories(window: Trunk, pk: int, commits: Sequence[CommitTold], names: Sequence[str]) -> dict[str, Signal]:
+    shas = {window.ids[one.sha]: one.sha for one in commits}
+    told = test_reports.events_of(pk, names, shas)
     return {
         name: tracks.of_test(
             commits,

@@ -202,6 +202,7 @@ class _Hub:
                 async with client.pubsub(ignore_subscribe_messages=True) as channel:
                     await channel.subscribe(live.CHANNEL)
                     self._hears, pause = True, 0.5
+                    await self._compare()  # what changed while nobody was listening
                     while True:
                         message = await channel.get_message(timeout=5)
                         if message is not None:
@@ -217,15 +218,18 @@ class _Hub:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 10)
 
+    async def _compare(self) -> None:
+        with suppress(Error):
+            now = await self.run(_versions)
+            for repository_id, version in now.items():
+                if self._versions.get(repository_id, version) != version:
+                    self._changed(repository_id)
+            self._versions = now
+
     async def _look(self) -> None:
         """Compare the versions in the database with those of the last look: for what Redis did not tell."""
         while True:
-            with suppress(Error):
-                now = await self.run(_versions)
-                for repository_id, version in now.items():
-                    if self._versions.get(repository_id, version) != version:
-                        self._changed(repository_id)
-                self._versions = now
+            await self._compare()
             until = time.monotonic() + CHECK
             while time.monotonic() < until:
                 await asyncio.sleep(CHECK_WITHOUT_REDIS)

@@ -78,6 +78,8 @@ _REPOSITORY = ("id", "owner", "name", "html_url", "trunk", "active", "version", 
 
 def branch_place(owner: str, name: str, branch: str) -> tuple[Place, Freshness]:
     """The branch, and how fresh it is; owner and name in any case, the branch exactly."""
+    if "\0" in owner + name + branch:  # PostgreSQL takes none, and nothing on GitHub is called so
+        raise _unknown(owner, name)
     with connection.cursor() as cursor:
         cursor.execute(_PLACE, [branch, owner.lower(), name.lower()])
         rows = cursor.fetchall()
@@ -94,7 +96,8 @@ def branch_place(owner: str, name: str, branch: str) -> tuple[Place, Freshness]:
 
 def the_repository(owner: str, name: str) -> Repository:
     """The repository, its name in any case."""
-    found = Repository.objects.filter(owner__iexact=owner, name__iexact=name).first()
+    named = Repository.objects.filter(owner__iexact=owner, name__iexact=name)
+    found = named.first() if "\0" not in owner + name else None
     if found is None:
         raise _unknown(owner, name)
     return found

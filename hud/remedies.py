@@ -153,9 +153,12 @@ def fate(write: Any) -> None:
         if write.kind == "create_issue" and done and not one.issue_url:
             one.issue_url = write.url[:1000]
         save(one, "revert_url", "state", "issue_url")
+    owner, _, name = write.repository.partition("/")
+    repository = Repository.objects.filter(owner__iexact=owner, name__iexact=name).first()
+    if repository is not None:  # what failed stands above the grid
+        Repository.objects.filter(pk=repository.pk).update(version=F("version") + 1)
+        live.changed(repository.pk)
     if write.state == outbox.State.FAILED:
-        owner, _, name = write.repository.partition("/")
-        repository = Repository.objects.filter(owner__iexact=owner, name__iexact=name).first()
         alerts.write_failed(repository, write.pk, f"{write.subject or write.kind}: {write.problem}")
 
 

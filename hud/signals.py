@@ -11,6 +11,7 @@ that has expired) is judged again by `sweep`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 from django.utils import timezone
 
-from hud import breaks, histories, tracks
+from hud import breaks, histories, live, tracks
 from hud.cells import Outcome
 from hud.models import Configuration, Judgement, Repository, Signal
 from hud.tracks import CommitTold
@@ -41,38 +42,89 @@ def update(
     repository's lock.
     """
     now = now or timezone.now()
-    window = histories.trunk(repository, histories.MOST_COMMITS if everything else histories.ENOUGH_FOR_GREEN)
-    if window is None:
+    head = histories.head(repository)
+    if head is None:
         return False
     columns = _columns(repository, None if everything else {pk for _, pk in touched})
+    stored = _stored([column.id for column in columns])
+    whole = everything or any(row.red for rows in stored.values() for row in rows.values())
+    window = histories.window(repository, head, histories.MOST_COMMITS if whole else histories.ENOUGH_FOR_GREEN)
     slots = {column.slot for column in columns}
     size = max(slots, default=-1) + 1
     newest = histories.newest_results(window.places, size)
-    if not everything and any(newest[slot] in _RED or not newest[slot] for slot in slots):
-        window = histories.trunk(repository) or window
+    if not whole and any(newest[slot] in _RED or not newest[slot] for slot in slots):
+        window = histories.window(repository, head)
         newest = histories.newest_results(window.places, size)
-    stored: dict[tuple[int, str], Signal] = {}
-    by_configuration: dict[int, list[Signal]] = {}
-    for row in Signal.objects.filter(configuration_id__in=[column.id for column in columns]):
-        stored[row.configuration_id, row.test] = row
-        by_configuration.setdefault(row.configuration_id, []).append(row)
     red = {column.id: column.slot for column in columns if newest[column.slot] in _RED and not column.unstable}
-    changed: list[Signal] = []
+    made = _Made(repository, stored, now)
     for column in columns:
-        if column.id in red:
-            continue
-        code = "recovered_at_head" if newest[column.slot] else "no_success_seen"
-        mine = by_configuration.get(column.id)
-        for row in mine or [Signal(repository=repository, configuration_id=column.id, code="", judged_at=now)]:
-            if row.red or row.code != code:
-                _clear(row, code, now)
-                changed.append(row)
+        if column.id not in red:
+            made.cleared(column.id, "recovered_at_head" if newest[column.slot] else "no_success_seen")
     if red:
-        changed += _judge(window, red, stored, now)
-    _save(changed)
-    if not changed and not everything:
+        _judge(window, red, made)
+    made.save()
+    if not made.changed and not everything:
         return False
-    return breaks.update(repository, window.branch_id, now) or bool(changed)
+    changed = breaks.update(repository, window.branch_id, now) or bool(made.changed)
+    made.forget()
+    return changed
+
+
+class _Made:
+    """Rows as they are made anew, beside those that are stored: only what changed is written."""
+
+    def __init__(self, repository: Repository, stored: Mapping[int, Mapping[str, Signal]], now: datetime) -> None:
+        self.repository, self.now = repository, now
+        self.changed: list[Signal] = []
+        self._stored = stored
+        self._gone: list[Signal] = []
+
+    def judged(
+        self, pk: int, found: Sequence[tracks.Judged], commits: Sequence[CommitTold], at: histories.Trunk
+    ) -> None:
+        """A configuration that fails at the head."""
+        for one in found:
+            row = self._row(pk, one.test)
+            before = _values(row)
+            _fill(row, one, at.positions)
+            row.broke_at = _began(commits, one, row.suspect)
+            self._note(row, before)
+        self._forget(pk, {one.test for one in found})
+
+    def cleared(self, pk: int, code: str) -> None:
+        """A configuration that does not."""
+        row = self._row(pk, "")
+        before = _values(row)
+        _clear(row, code)
+        self._note(row, before)
+        self._forget(pk, {""})
+
+    def save(self) -> None:
+        """Write what changed."""
+        _save(self.changed)
+
+    def forget(self) -> None:
+        """Delete the rows of failures and tests that are over: there is no end of them. Their breaks know by now."""
+        if self._gone:
+            Signal.objects.filter(pk__in=[row.pk for row in self._gone]).delete()
+
+    def _row(self, pk: int, test: str) -> Signal:
+        known = self._stored.get(pk, {}).get(test)
+        return known or Signal(repository=self.repository, configuration_id=pk, test=test, code="", judged_at=self.now)
+
+    def _note(self, row: Signal, before: tuple[Any, ...]) -> None:
+        if row.pk is None or _values(row) != before:
+            row.judged_at = self.now
+            self.changed.append(row)
+
+    def _forget(self, pk: int, kept: Collection[str]) -> None:
+        # The job may still fail, but not so: as far as is known, this is over.
+        for test, row in self._stored.get(pk, {}).items():
+            if test not in kept:
+                before = _values(row)
+                _clear(row, "recovered_at_head")
+                self._note(row, before)
+                self._gone.append(row)
 
 
 class _Column(NamedTuple):
@@ -91,6 +143,23 @@ def _columns(repository: Repository, ids: Collection[int] | None) -> list[_Colum
         return [_Column._make(row) for row in cursor.fetchall()]
 
 
+_COLUMNS = [field.attname for field in Signal._meta.concrete_fields]
+_STORED = f"SELECT {', '.join(_COLUMNS)} FROM hud_signal WHERE configuration_id = ANY(%s)"
+_EVIDENCE = _COLUMNS.index("evidence")
+
+
+def _stored(configuration_ids: Collection[int]) -> dict[int, dict[str, Signal]]:
+    """The rows of these configurations, by configuration and test."""
+    found: dict[int, dict[str, Signal]] = {}
+    with connection.cursor() as cursor:  # by hand: this is asked with each run that arrives
+        cursor.execute(_STORED, [list(configuration_ids)])
+        for values in cursor.fetchall():
+            evidence = json.loads(values[_EVIDENCE])
+            row = Signal.from_db(None, _COLUMNS, [*values[:_EVIDENCE], evidence, *values[_EVIDENCE + 1 :]])
+            found.setdefault(row.configuration_id, {})[row.test] = row
+    return found
+
+
 @transaction.atomic
 def failure_known(repository_id: int, cells: Collection[tuple[int, int]]) -> None:
     """The logs of these (commit, configuration) have been read: what failed there is known now. Takes the lock."""
@@ -98,6 +167,7 @@ def failure_known(repository_id: int, cells: Collection[tuple[int, int]]) -> Non
     if update(repository, cells):
         repository.version += 1
         repository.save(update_fields=["version"])
+        live.changed(repository_id, repository.version)
 
 
 @transaction.atomic
@@ -107,6 +177,7 @@ def sweep(repository_id: int, now: datetime | None = None) -> None:
     if update(repository, (), everything=True, now=now):
         repository.version += 1
         repository.save(update_fields=["version"])
+        live.changed(repository_id, repository.version)
 
 
 def judge_now(repository: Repository, configuration: Configuration, test: str, now: datetime) -> Verdict | None:
@@ -115,9 +186,8 @@ def judge_now(repository: Repository, configuration: Configuration, test: str, n
     if window is None:
         return None
     said, infra = histories.read(window, {configuration.pk: configuration.slot})
-    commits = said[configuration.pk]
-    tests = histories.of_tests(window, configuration.pk, configuration.slot, commits)
-    found = tracks.judged(commits, _Opinions(repository, now).on(configuration.pk), infra, tests)
+    tests = histories.of_tests(window, said).get(configuration.pk)
+    found = tracks.judged(said[configuration.pk], _Opinions(window, now).on(configuration.pk), infra, tests)
     return next((one.verdict for one in found if one.test == test), None)
 
 
@@ -127,9 +197,12 @@ def judge_now(repository: Repository, configuration: Configuration, test: str, n
 class _Opinions:
     """What people said that still counts."""
 
-    def __init__(self, repository: Repository, now: datetime) -> None:
+    def __init__(self, window: histories.Trunk, now: datetime) -> None:
         self._by_sha: dict[str, list[Judgement]] = {}
-        for one in Judgement.objects.filter(repository=repository, withdrawn_at=None).order_by("-given_at", "-pk"):
+        if not window.opinions:
+            return
+        rows = Judgement.objects.filter(repository=window.repository, withdrawn_at=None, sha__in=list(window.positions))
+        for one in rows.order_by("-given_at", "-pk"):
             if still_counts(_opinion(one), given=one.given_at, now=now):
                 self._by_sha.setdefault(one.sha, []).append(one)
 
@@ -150,31 +223,17 @@ def _opinion(row: Judgement) -> Opinion:
     return Opinion(row.sha, row.says, row.confidence)  # type: ignore[arg-type]  # written from a fixed list
 
 
-def _judge(
-    window: histories.Trunk, slots: dict[int, int], stored: Mapping[tuple[int, str], Signal], now: datetime
-) -> list[Signal]:
-    """The rows of these red configurations' signals, made anew; only those that changed."""
+def _judge(window: histories.Trunk, slots: dict[int, int], made: _Made) -> None:
+    """Make the rows of these red configurations' signals anew."""
     said, infra = histories.read(window, slots)
-    opinions = _Opinions(window.repository, now)
-    changed = []
+    opinions = _Opinions(window, made.now)
+    tests = histories.of_tests(window, said)
     for pk, commits in said.items():
-        tests = histories.of_tests(window, pk, slots[pk], commits)
-        found = {one.test: one for one in tracks.judged(commits, opinions.on(pk), infra, tests)}
-        for (_, test), row in stored.items():
-            if row.configuration_id == pk and test not in found and (row.red or row.code != "recovered_at_head"):
-                # The failure is not among those at the head any more, though the job may still fail otherwise.
-                _clear(row, "recovered_at_head", now)
-                changed.append(row)
-        for test, one in found.items():
-            known = stored.get((pk, test))
-            row = known or Signal(repository=window.repository, configuration_id=pk, test=test, code="", judged_at=now)
-            before = _values(row)
-            _fill(row, one, window.positions)
-            row.broke_at = _began(commits, one, row.suspect)
-            if _values(row) != before:
-                row.judged_at = now
-                changed.append(row)
-    return changed
+        found = tracks.judged(commits, opinions.on(pk), infra, tests.get(pk))
+        if found:
+            made.judged(pk, found, commits, window)
+        else:  # its newest commit failed, but was neutral as well
+            made.cleared(pk, "recovered_at_head")
 
 
 def _began(commits: Sequence[CommitTold], one: tracks.Judged, sha: str) -> datetime | None:
@@ -213,14 +272,13 @@ def _fill(row: Signal, one: tracks.Judged, positions: dict[str, int]) -> None:
     }  # fmt: skip
 
 
-def _clear(row: Signal, code: str, now: datetime) -> None:
+def _clear(row: Signal, code: str) -> None:
     """Not red: the newest commit with a result passed, or there is none. Which one is not kept, since it would change
     with every commit of hundreds of signals."""
     row.red, row.decision, row.code = False, "none", code
     row.suspect = row.culprit = row.failure_key = ""
     row.suspect_at = row.range_from = row.failing_to = row.broke_at = None
     row.restart, row.evidence, row.failures = [], {}, 0
-    row.judged_at = now
 
 
 _FIELDS = (

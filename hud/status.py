@@ -29,7 +29,7 @@ from hud.models import (
     SyncState,
     WaitingJob,
 )
-from project import health
+from project import health, outbox
 from project.github import factory
 from project.github.budget import BudgetState
 
@@ -117,10 +117,11 @@ class Overview:
     set_aside: int
     redelivered: int = 0
     strange: int = 0
+    outbox: outbox.Summary | None = None
 
 
 def read() -> Overview:
-    """How everything is going now. Eight queries, however many repositories there are."""
+    """How everything is going now. Nine queries, however many repositories there are."""
     now = timezone.now()
     repositories = list(Repository.objects.order_by("owner", "name"))
     polls: dict[int, dict[str, Poll]] = {}
@@ -157,6 +158,7 @@ def read() -> Overview:
         sum(set_aside.values()),
         Redelivery.objects.filter(asked_at__gt=now - _DAY).count(),
         strange,
+        outbox.summary(),
     )
 
 

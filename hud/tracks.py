@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from hud.verdicts import (
     FAILURES_NEEDED,
+    SURE_ENOUGH,
     SUSPECT_FAILURES_NEEDED,
     CommitEvents,
     Event,
@@ -61,11 +62,15 @@ def of_failure(commits: Sequence[CommitTold], key: str) -> Signal:
 
 
 def keys_at_head(commits: Sequence[CommitTold]) -> list[str]:
-    """In which known ways the newest finished commit failed."""
+    """In which known ways the newest finished commit failed. While one of its logs is unread, it may be any of the ways
+    in which the commits before it did."""
+    keys: set[str] = set()
     for one in commits:
-        if any(told.event.status != "P" for told in one.events):
-            return sorted({key for told in one.events for key in told.keys})
-    return []
+        finished = [told for told in one.events if told.event.status != "P"]
+        keys.update(key for told in finished for key in told.keys)
+        if finished and not any(told.event.status == "F" and not told.keys for told in finished):
+            break
+    return sorted(keys)
 
 
 def failed_otherwise(commits: Sequence[CommitTold], key: str) -> set[str]:
@@ -113,7 +118,7 @@ def judged(
     whole, opined = _opined(job(commits), "", opinions)
     if whole.code == "recovered_at_head":
         return []
-    failing = whole.evidence.failing or _failing_at_top(commits)
+    failing = whole.evidence.failing or failing_at_top(commits)
     by_sha = {one.sha: one for one in commits}
     # The suspect's own failure says most; while its log is unread, the next one's.
     key = next((key for sha in reversed(failing) for told in by_sha[sha].events for key in told.keys), "")
@@ -204,12 +209,16 @@ def _waiting(verdict: Verdict, code: str, lack: Missing) -> Verdict:
 def _opined(history: Signal, test: str, opinions: Opinions) -> tuple[Verdict, bool]:
     """The verdict, and whether a person's word was heard for it."""
     verdict = judge(history)
-    opinion = opinions(test, verdict.evidence.suspect) if verdict.evidence.suspect else None
-    return (judge(history, opinion=opinion), True) if opinion else (verdict, False)
+    suspect = verdict.evidence.suspect
+    opinion = opinions(test, suspect) if suspect else None
+    if opinion is None or opinion.sha != suspect or opinion.confidence < SURE_ENOUGH:
+        return verdict, False
+    return judge(history, opinion=opinion), True
 
 
-def _failing_at_top(commits: Sequence[CommitTold]) -> tuple[str, ...]:
-    """Where a verdict has no sides, as when the green side has left the window: the failed commits at the top."""
+def failing_at_top(commits: Sequence[CommitTold]) -> tuple[str, ...]:
+    """The failed commits at the top, newest first, down to the first one that passed: for verdicts that have no sides,
+    as when the green side has left the window."""
     shas = []
     for one in commits:
         statuses = {told.event.status for told in one.events}

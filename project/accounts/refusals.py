@@ -51,7 +51,9 @@ def sign_in_address(next_url: str = "") -> str:
 
 def own_address(request: HttpRequest, address: str) -> str:
     """The address if it is a page of ours, else the start page."""
-    good = len(address) <= 2000 and url_has_allowed_host_and_scheme(
+    # Of those, only what can be nothing else than an address: `redirect` takes a bare word for the name of a view.
+    good = address.startswith(("/", "https://", "http://")) and len(address) <= 2000
+    good = good and url_has_allowed_host_and_scheme(
         address, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
     return address if good and not address.startswith(reverse("account_login")) else "/"

@@ -116,9 +116,8 @@ def why_not(role: Role, repository: str | None = None, *, to: str = "do this") -
 
 def people_with(role: Role, repository: str | None = None) -> list[str]:
     """The logins of those who have at least the role there, those who have just it first."""
-    grants = RoleGrant.objects.filter(
-        _valid(), role__gte=role, repository__in={"", (repository or "").lower()}, user__is_active=True
-    )
+    where = (repository or "").lower().replace("\0", "")  # of an address that somebody made up
+    grants = RoleGrant.objects.filter(_valid(), role__gte=role, repository__in={"", where}, user__is_active=True)
     found: dict[str, int] = {}
     for login, has in grants.order_by("role", "user__username").values_list("user__username", "role"):
         found.setdefault(login, has)

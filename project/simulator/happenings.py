@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from project.simulator import ci_payloads, payloads
+from project.simulator import ci_payloads, payloads, pull_events
 from project.simulator.clock import iso
 from project.simulator.history import DAY, TRUNK, Commit
 from project.simulator.names import BOT
@@ -47,6 +47,7 @@ class Happenings:
         """What happened after `since` and not after `until`, in the order of time."""
         found = [*self._pushes(since, until, base), *self._on_commits(since, until, base)]
         found += self._runs(since, until, base)
+        found += self._pulls(since, until, base)
         return sorted(found, key=lambda one: one.at)
 
     def _wrapped(self, base: str, sender: str, **content: Any) -> Json:
@@ -57,6 +58,11 @@ class Happenings:
             "organization": payloads.user(world.owner, base, "Organization"),
             "sender": payloads.person(sender, base),
         }
+
+    def _pulls(self, since: float, until: float, base: str) -> Iterator[Happening]:
+        for one in pull_events.between(self.world, since, until, base):
+            content = self._wrapped(base, one.sender, **one.payload)
+            yield Happening(one.at, "pull_request", one.action, (one.number, one.at), content)
 
     # -- runs and jobs ------------------------------------------------------------------------------------------
 

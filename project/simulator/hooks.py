@@ -160,7 +160,8 @@ class Hooks:
             since, self._until = self._until, now
             if now <= since:
                 continue
-            found = self._happenings.between(since, now, self.base)
+            with self.world.lock:  # a request may be changing it
+                found = self._happenings.between(since, now, self.base)
             if self.shares.shares.get("reorder"):
                 late = [one for one in found if self.shares.meets("reorder")]
                 found = [one for one in found if one not in late] + late[::-1]

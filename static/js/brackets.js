@@ -9,7 +9,7 @@ import { onSwap } from "./view.js";
 
 const strip = () => document.getElementById("needs");
 const picture = () => document.getElementById("brackets");
-const lines = () => [...strip().querySelectorAll("tr[data-break]")];
+export const lines = () => [...strip().querySelectorAll("tr[data-break]")];
 const fragment = (html) => document.createRange().createContextualFragment(html); // our own server's, escaped there
 
 let token = "";
@@ -99,13 +99,17 @@ function same(fresh) {
   return text(fresh) === text(strip());
 }
 
-// The break of the focused cell's column and row, or none.
-function under() {
+// The break of the focused line above the grid, or of the bracket around the focused cell; or none.
+export function under() {
   const cell = document.activeElement?.closest?.("tbody td, tr[data-break]");
   if (cell?.dataset.break) return cell.dataset.break;
   if (!cell || !picture()) return null;
-  const found = [...picture().children].find((one) => Number(one.dataset.c) === cell.cellIndex - META);
-  return found?.dataset.b ?? null;
+  const middle = (cell.parentElement.sectionRowIndex + 0.5) * cell.parentElement.offsetHeight;
+  const around = (one) => {
+    const { y, height } = one.getBBox();
+    return Number(one.dataset.c) === cell.cellIndex - META && y <= middle && middle <= y + height;
+  };
+  return [...picture().children].find(around)?.dataset.b ?? null;
 }
 
 let last = null;
@@ -123,13 +127,10 @@ function next() {
   else line.querySelector("a").focus();
 }
 
-const act = (name) => () => {
+// The break that is meant when no cell is: the focused one, the one that was gone to last, or the first.
+export const meant = () => {
   const number = under() ?? last;
-  const line = lines().find((one) => one.dataset.break === number) ?? lines()[0];
-  const button = line?.querySelector(`[data-act="${name}"]`);
-  if (!button) return false;
-  if (button.getAttribute("aria-disabled")) button.focus();
-  else button.click();
+  return lines().find((one) => one.dataset.break === number) ?? lines()[0];
 };
 
 // The name of the break that a cell belongs to, in its details.
@@ -162,10 +163,6 @@ export function start() {
     place();
   });
   keys.on("n", next);
-  keys.on("v", act("revert"));
-  keys.on("r", act("rerun"));
-  keys.on("b", act("opinion"));
-  keys.on("c", act("own"));
   // On a phone a break opens where it is touched.
   document.addEventListener("click", (event) => {
     const line = event.target.closest("#needs .later");

@@ -1,4 +1,5 @@
 // What every page with a bar does: ages, pickers, the jump field, keys between commits.
+import * as acting from "./acting.js";
 import * as age from "./age.js";
 import * as keys from "./keys.js";
 
@@ -7,6 +8,7 @@ const openMenu = () => document.querySelector("details.menu[open]");
 export function start() {
   age.start();
   keys.start();
+  acting.start();
   keys.on("/", () => document.getElementById("goto")?.focus());
   document.addEventListener("click", (event) => {
     for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;

@@ -1,6 +1,7 @@
 // The grid's page.
 import * as frame from "./frame.js";
 import * as brackets from "./brackets.js";
+import * as cellKeys from "./cell_keys.js";
 import * as cursor from "./cursor.js";
 import * as popover from "./popover.js";
 import * as refresh from "./refresh.js";
@@ -17,5 +18,6 @@ frame.start();
 cursor.start();
 view.start();
 brackets.start();
+cellKeys.start();
 refresh.onApplied((changes) => brackets.apply(changes.breaks));
 refresh.start();

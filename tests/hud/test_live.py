@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import urlencode
 
@@ -44,7 +46,10 @@ class Stream:
 
     def __init__(self, site: LiveSite, etag: str = "", path: str = "/hud/grove/orchard/main", first: str | None = None):
         query = {"path": path, "first": worlds.sha(3) if first is None else first, "etag": etag}
-        self.answer = requests.get(f"{site.url}/hud/grove/orchard/live?{urlencode(query)}", stream=True, timeout=30)
+        self._connection = HTTPConnection(site.url.removeprefix("http://"), timeout=30)
+        self._connection.request("GET", f"/hud/grove/orchard/live?{urlencode(query)}")
+        self._socket = self._connection.sock  # the connection lets go of it when the answer begins
+        self.answer = self._connection.getresponse()
         self.events: list[dict[str, Any]] = []
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -52,8 +57,9 @@ class Stream:
     def _read(self) -> None:
         one: dict[str, Any] = {}
         try:
-            for line in self.answer.iter_lines(chunk_size=1):
-                name, _, value = line.decode().partition(": ")
+            for raw in self.answer:
+                line = raw.decode().rstrip("\n")
+                name, _, value = line.partition(": ")
                 if name in ("event", "id"):
                     one[name] = value
                 elif name == "data":
@@ -61,7 +67,7 @@ class Stream:
                 elif not line and "event" in one:
                     self.events.append(one)
                     one = {}
-        except (requests.RequestException, AttributeError):
+        except (OSError, HTTPException, ValueError):
             return
 
     def next(self, seconds: float = 20) -> dict[str, Any]:
@@ -72,7 +78,10 @@ class Stream:
         return self.events.pop(0)
 
     def close(self) -> None:
-        self.answer.close()
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # to close it would wait for the thread that reads
+        self._thread.join(timeout=5)
+        self._connection.close()
 
 
 @contextmanager

@@ -143,6 +143,7 @@ def _simulated_github(supervisor: Supervisor, env: dict[str, str]) -> dict[str, 
     where = f"http://{f'[{host}]' if ':' in host else host}:{settings.PORT}/webhooks/github"
     secret = secrets.token_urlsafe(24)  # another at every start: nobody else needs to know it
     command += ["--webhook", where, "--webhook-secret", secret]
+    command += ["--state", str(settings.VAR_DIR / "simulator.json")]  # what people did there outlives a restart
     supervisor.start(Service("github", command, env, foundation=True))
     return {
         "ARBORIST_GITHUB_API_URL": f"http://127.0.0.1:{port}",
