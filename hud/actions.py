@@ -27,7 +27,8 @@ def replace_group_rules(*, repository: Repository | None, rules: Sequence[groups
     Raises `groups.BadRule` at the first rule that can't be used; then nothing has changed.
     """
     groups.compile_rules(rules)
-    concerned = list(Repository.objects.select_for_update().filter(pk__in=[r.pk for r in concerned_by(repository)]))
+    mine = [one.pk for one in concerned_by(repository)]
+    concerned = list(Repository.objects.select_for_update(no_key=True).filter(pk__in=mine).order_by("pk"))
     GroupRule.objects.filter(repository=repository).delete()
     GroupRule.objects.bulk_create(
         GroupRule(repository=repository, position=position, name=rule.name, pattern=rule.pattern)

@@ -37,7 +37,10 @@ class RepositoryForm(_RepositoryForm):
 
     class Meta:
         model = Repository
-        fields = ("owner", "name", "trunk", "watched_branches", "active", "backfill_commits", "window_hours")
+        fields = (
+            "owner", "name", "trunk", "watched_branches", "active", "backfill_commits", "window_hours", "revert_way",
+            "merge_bot", "reruns_by_itself",
+        )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -33,9 +33,11 @@ class Told:
 
 def locked(one: Break) -> Break:
     """The break as it is now, held until the end of the transaction."""
-    # The repository first, as ingestion does: whoever derives breaks waits, and nobody waits for each other.
-    Repository.objects.select_for_update().get(pk=one.repository_id)
-    return Break.objects.select_for_update(of=("self",)).select_related("repository", "suspect", "owner").get(pk=one.pk)
+    # The repository first, as ingestion does: whoever derives breaks waits, and nobody waits for each other. `no_key`,
+    # here and wherever a repository is held: or who adds a row that names it and another one could wait in a circle.
+    Repository.objects.select_for_update(no_key=True).get(pk=one.repository_id)
+    rows = Break.objects.select_for_update(of=("self",), no_key=True)
+    return rows.select_related("repository", "suspect", "owner").get(pk=one.pk)
 
 
 def shown(one: Break) -> None:
@@ -203,7 +205,7 @@ def give_opinion(
     """A person's word on a suspect: the verdicts of all its signals, or of one configuration's, are made again."""
     if says not in SAYS:
         return Told(False, "Not saved: choose what you say of it.")
-    repository = Repository.objects.select_for_update().get(pk=repository.pk)
+    repository = Repository.objects.select_for_update(no_key=True).get(pk=repository.pk)
     standing = Judgement.objects.filter(
         repository=repository, sha=sha, configuration=configuration, withdrawn_at=None
     ).order_by("-given_at")
@@ -230,8 +232,8 @@ def give_opinion(
 @transaction.atomic
 def withdraw_opinion(*, said: Judgement, by: User) -> Told:
     """Take a word back; one's own, or as whoever may give one."""
-    repository = Repository.objects.select_for_update().get(pk=said.repository_id)
-    said = Judgement.objects.select_for_update().get(pk=said.pk)
+    repository = Repository.objects.select_for_update(no_key=True).get(pk=said.repository_id)
+    said = Judgement.objects.select_for_update(no_key=True).get(pk=said.pk)
     if said.withdrawn_at is not None:
         return Told(False, "It was withdrawn before.")
     said.withdrawn_at = timezone.now()

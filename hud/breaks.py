@@ -102,7 +102,7 @@ def _make(repository: Repository, plan: Plan, signals: Mapping[SignalId, Signal]
     for number, cluster in enumerate(plan.new, start=last + 1):
         began = [signals[red.id].broke_at for red in cluster.members]
         made[number] = Break.objects.create(
-            repository=repository, number=number, broke_at=min((at for at in began if at), default=now), noticed_at=now
+            repository=repository, number=number, broke_at=_not_after(now, began), noticed_at=now
         )
         plan.standing[number] = cluster
     return made
@@ -169,8 +169,9 @@ def _describe(
             one.suspect_at, one.range_from = cluster.suspect_at, cluster.range_from
             surest = min(members, key=lambda row: (_SUREST.index(row.decision), row.configuration_id, row.test))
             one.decision, one.code = surest.decision, surest.code
-            began = [row.broke_at for row in members if row.broke_at and row.suspect_at == cluster.suspect_at]
-            one.broke_at = min(began, default=one.broke_at)
+            began = [row.broke_at for row in members if row.suspect_at == cluster.suspect_at]
+            if any(began):
+                one.broke_at = _not_after(one.noticed_at, began)
             guilty = commits.get(next((row.culprit for row in members if row.culprit), ""))
             if guilty is not None and one.culprit_id != guilty.pk:
                 one.culprit = guilty
@@ -182,19 +183,29 @@ def _describe(
         one.title = title(one.failure_line, [row.configuration.name for row in members])
 
 
+def _not_after(noticed: datetime, began: Collection[datetime | None]) -> datetime:
+    """When it broke: never after it was noticed, though a runner's clock may be ahead, or the suspect another now."""
+    return min([noticed, *(at for at in began if at)])
+
+
 def title(line: str, names: Collection[str]) -> str:
     """A break in words: what failed, and where."""
     different = sorted(set(names))
     first, more = different[0] if different else "", len(different) - 1
     where = f"{first} and {more} more" if more > 0 else first
-    if line:
-        return f"{_told(line)[:LONGEST_LINE].strip()} ({where})"[:500]
+    told = _told(line)[:LONGEST_LINE].strip(" .:")
+    if told and not _NOTHING_SAID.search(told):
+        return f"{told} ({where})"[:500]
     return f"{where} {'fail' if more > 0 else 'fails'}"[:500]
 
 
 # What a failing line has before its point: marks of the runner, how long it took, and where the file lies.
 _BEFORE = re.compile(r"^(?:##\[error\]|FAILED|FAIL:|ERROR:|E)?\s*(?:\[[0-9.]+s\]\s*)?(?:>>> Lint for\s+)?")
 _FOLDERS = re.compile(r"(?<![\w.])/?(?:[\w.+-]+/)+(?=[\w.+-]+(?::|\s|$))")
+
+
+# A line that any failure ends with: better to name the job alone.
+_NOTHING_SAID = re.compile(r"(?i)^(?:process|command|script|job)\b.{0,40}\bwith (?:exit )?(?:code|status) \d+$")
 
 
 def _told(line: str) -> str:

@@ -104,7 +104,7 @@ def add_repository(owner: str, name: str, *, trunk: str = "") -> tuple[Repositor
 @transaction.atomic
 def store(repository_id: int, batch: Batch) -> Stored:
     """Store the batch; return what changed. All of it or, on an exception, nothing."""
-    repository = Repository.objects.select_for_update().get(pk=repository_id)
+    repository = Repository.objects.select_for_update(no_key=True).get(pk=repository_id)
     changed = _store_repository(repository, batch.repository) if batch.repository else False
     waiting = _jobs_that_waited(repository, batch.workflow_runs)
     jobs, kept_waiting = _with_workflow([*batch.jobs, *waiting], batch.workflow_runs)

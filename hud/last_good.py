@@ -339,7 +339,8 @@ def replace_rules(*, repository: Repository | None, rules: Sequence[Rule], by: A
     Raises `hud.groups.BadRule` at the first rule that can't be used; then nothing has changed.
     """
     compile_rules(rules)
-    concerned = list(Repository.objects.select_for_update().filter(pk__in=[r.pk for r in concerned_by(repository)]))
+    mine = [one.pk for one in concerned_by(repository)]
+    concerned = list(Repository.objects.select_for_update(no_key=True).filter(pk__in=mine).order_by("pk"))
     RequirementRule.objects.filter(repository=repository).delete()
     RequirementRule.objects.bulk_create(
         RequirementRule(repository=repository, position=n, requirement=rule.requirement.value, pattern=rule.pattern)

@@ -342,8 +342,12 @@ async def stream(scope: Scope, receive: Receive, send: Send) -> None:
     """Events for one open page, until it is closed."""
     found = ADDRESS.match(scope["path"])
     assert found is not None
-    query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=10)
-    path, first, etag = (query.get(name, [""])[0] for name in ("path", "first", "etag"))
+    try:
+        query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=10)
+        path, first, etag = (query.get(name, [""])[0] for name in ("path", "first", "etag"))
+        shown = _canonical(path)
+    except ValueError:  # too many fields, or an address that is none
+        return await _refuse(send, 400, "path must be the address of a page of this repository.")
     headers = scope["headers"]
     etag = next((value.decode("latin-1") for name, value in headers if name == b"last-event-id"), etag)
     owner, repo = found.groups()
@@ -362,7 +366,7 @@ async def stream(scope: Scope, receive: Receive, send: Send) -> None:
         return await _refuse(send, 404, "There is no such repository here.")
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
     gone = asyncio.create_task(_until_gone(receive))
-    page = (admitted[0], _canonical(path), first, admitted[1])
+    page = (admitted[0], shown, first, admitted[1])
     telling = asyncio.create_task(_tell(here, page, etag, send))
     try:
         await asyncio.wait((gone, telling), return_when=asyncio.FIRST_COMPLETED)

@@ -126,7 +126,9 @@ def read(repository_id: int, *, now: datetime | None = None, client: Client | No
         turn = _Turn(repository, client or polling.github(), now)
         try:
             turn.read_due()
-            turn.more = turn.more or test_reports.read(repository, reading, turn.client, now, seconds=turn.left)
+            turn.more = turn.more or test_reports.read(
+                repository, reading, turn.client, now, seconds=turn.left, cells=turn.known
+            )
             reading.problem, reading.due_at = "", None
         except errors.RateLimited as error:
             reading.problem, reading.due_at = error.words[:500], max(error.retry_at, now + timedelta(seconds=10))
@@ -185,7 +187,7 @@ class _Turn:
         self.rules = rules_of(repository)
         self.more = False
         self._until = time.monotonic() + SLICE
-        self._read: set[tuple[int, int]] = set()
+        self.known: set[tuple[int, int]] = set()  # cells of which more is known than before
         self._told_at = time.monotonic()
 
     def read_due(self) -> None:
@@ -212,8 +214,8 @@ class _Turn:
         return self._until - time.monotonic()
 
     def tell(self) -> None:
-        _tell(self.repository.pk, self._read)
-        self._read = set()
+        _tell(self.repository.pk, self.known)
+        self.known.clear()
         self._told_at = time.monotonic()
 
     def _read_one(self, row: JobLog) -> None:
@@ -236,7 +238,7 @@ class _Turn:
             self._put_off(row, error.words, LogState.FAILED, pauses)
         else:
             store(row, text, self.rules, self.now)
-            self._read.add((row.commit_id, row.configuration_id))
+            self.known.add((row.commit_id, row.configuration_id))
 
     def _put_off(self, row: JobLog, words: str, state: LogState, pauses: Sequence[timedelta]) -> None:
         if row.tries > len(pauses):
@@ -250,7 +252,7 @@ class _Turn:
         if row.state != LogState.READ:  # one that was read before keeps what was found
             row.state = state
         row.save(update_fields=["problem", "due_at", "state"])
-        self._read.add((row.commit_id, row.configuration_id))
+        self.known.add((row.commit_id, row.configuration_id))
 
 
 def _tell(repository_id: int, cells: set[tuple[int, int]]) -> None:

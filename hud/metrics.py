@@ -198,6 +198,7 @@ _SIGNAL_TIMES = """
     SELECT c.id, date_part('epoch', max(f.ended) - c.committed_at)
     FROM configured f JOIN hud_commit c ON c.id = f.commit_id
     WHERE NOT EXISTS (SELECT FROM hud_run w WHERE w.commit_id = f.commit_id AND w.status < 9 AND w.attempt = 1
+                      AND w.id & 3 <> 2  -- of a status, the pending entry stays beside what replaced it
                       AND w.configuration_id = ANY(%(configurations)s))
     GROUP BY c.id
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from hud import exposition, freshness, metrics_page, places
 from hud.views import frame
+from project.accounts import refusals, roles
 
 
 @require_safe
@@ -25,12 +26,17 @@ def page(request: HttpRequest, owner: str, repo: str) -> HttpResponse:
     return response
 
 
+@roles.open_to_all  # it looks after itself: a machine can't sign in
 @never_cache
 @require_safe
-def prometheus(request: HttpRequest) -> HttpResponse:
+def prometheus(request: HttpRequest) -> HttpResponseBase:
     """What an alarm may stand on, from stored numbers; with ARBORIST_METRICS_TOKEN only for those who know it."""
     token = settings.METRICS_TOKEN
     given = request.headers.get("Authorization", "")
+    if not token and not roles.allows(request.user, roles.Role.READER):
+        return refusals.sign_in_first(
+            request, "Only members can read this; machines need ARBORIST_METRICS_TOKEN."
+        )
     if token and not constant_time_compare(given, f"Bearer {token}"):
         answer = HttpResponse("A bearer token is needed.\n", status=401, content_type="text/plain; charset=utf-8")
         answer["WWW-Authenticate"] = "Bearer"

@@ -1,4 +1,5 @@
-"""Proof that derived state is what the runs say it is, and its repair: cells, groups and the order of branches.
+"""Proof that derived state is what the runs say it is, and its repair: cells, groups, the order of branches,
+signals and open breaks.
 
 Works through a repository in small steps, each under the lock that ingestion takes, so that what is compared belongs
 together, ingestion waits for a step at most, and memory stays flat however many commits there are.
@@ -8,13 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import F
 
 from hud import derive
+from hud import signals as verdicts
 from hud.cells import Outcome
-from hud.models import Branch, BranchCommit, Commit, CommitCells, Configuration, Repository
+from hud.models import (
+    Branch,
+    BranchCommit,
+    Break,
+    BreakSignal,
+    Commit,
+    CommitCells,
+    Configuration,
+    Repository,
+    Signal,
+)
 
 CHUNK = 100  # commits a step: some 0.3 s at 1000 configurations
 
@@ -118,8 +131,63 @@ def branches(repository: Repository, *, repair: bool) -> Step:
     return Step(compared, differences)
 
 
-def _lock(repository: Repository) -> None:
-    Repository.objects.select_for_update().get(pk=repository.pk)
+def signals(repository: Repository, *, repair: bool) -> Step:
+    """Compare every signal, and every break that is open, with what the runs and logs say now.
+
+    Breaks have a history that can't be made again; but made once more from their signals, none may change.
+    """
+    with transaction.atomic():
+        locked = _lock(repository)
+        before = _judged(locked)
+        changed = verdicts.update(locked, (), everything=True)
+        after = _judged(locked)
+        differences = [
+            f"{what}: {_listed(before.get(what))}, should be {_listed(after.get(what))}"
+            for what in sorted(before.keys() | after.keys())
+            if before.get(what) != after.get(what)
+        ]
+        if repair and changed:
+            _changed(locked)
+        if not repair:
+            transaction.set_rollback(True)
+    return Step(len(after), differences)
+
+
+_OF_SIGNALS = (
+    "code", "suspect", "culprit", "red", "decision", "suspect_at", "range_from", "failing_to", "restart", "failures",
+    "failure_key", "evidence", "broke_at",
+)  # fmt: skip
+_OF_BREAKS = (
+    "title", "state", "code", "suspect__sha", "culprit__sha", "decision", "suspect_at", "range_from", "failing_to",
+    "failure_key", "broke_at", "closed_at",
+)  # fmt: skip
+
+
+def _judged(repository: Repository) -> dict[str, tuple[Any, ...]]:
+    """What signals and open breaks say, each by its name in words."""
+    found = {
+        f"signal of {workflow} / {name}" + (f", {test}" if test else ""): tuple(values)
+        for workflow, name, test, *values in Signal.objects.filter(repository=repository).values_list(
+            "configuration__workflow", "configuration__name", "test", *_OF_SIGNALS
+        )
+    }
+    holds: dict[int, list[str]] = {}
+    members = BreakSignal.objects.filter(broken__repository=repository, left_at=None)
+    for number, *who in members.values_list("broken__number", "configuration__workflow", "configuration__name", "test"):
+        holds.setdefault(number, []).append(" / ".join(who))
+    rows = Break.objects.filter(repository=repository, closed_at=None).values_list("number", *_OF_BREAKS)
+    return found | {f"break {number}": (*values, sorted(holds.get(number, ()))) for number, *values in rows}
+
+
+def _listed(values: tuple[Any, ...] | None) -> str:
+    """The first few say enough for a line."""
+    if values is None:
+        return "none"
+    return " ".join(str(value) for value in values[:3] if value != "") or "nothing"
+
+
+def _lock(repository: Repository) -> Repository:
+    return Repository.objects.select_for_update(no_key=True).get(pk=repository.pk)
 
 
 def _changed(repository: Repository) -> None:

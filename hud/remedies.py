@@ -47,17 +47,43 @@ def evidence(one: Break) -> tuple[str, ...]:
     members = [row.configuration for row in one.members.filter(left_at=None).select_related("configuration")]
     names = sorted({configuration.full_name for configuration in members})
     rows = list(Signal.objects.filter(configuration__in=members, suspect=one.suspect.sha if one.suspect else ""))
-    said = [f"Broke {_some(names)}"] if names else []
+    said = [f"Broken: {_some(names)}."] if names else []
     if rows:
-        surest = min(rows, key=lambda row: (row.decision != "revert", row.configuration_id, row.test))
-        said.append(str(surest.evidence.get("words", "")))
+        surest = min(rows, key=lambda row: (row.decision != "revert", -row.failures, row.configuration_id, row.test))
+        said.append(_speaks(surest))
     if one.failure_line:
-        said.append(f"The failing line: `{one.failure_line.replace('`', chr(39))[:200]}`")
+        said.append(f"It says: {reverting.quoted(one.failure_line)}")
     return tuple(line for line in said if line)
 
 
+def _speaks(row: Signal) -> str:
+    """What a verdict rests on, for somebody who has never seen one."""
+    if row.decision == "revert":
+        return str(row.evidence.get("words", ""))
+    failures, successes = row.evidence.get("failures", 0), row.evidence.get("successes", 0)
+    if not failures:
+        return ""
+    before = f"; before, it passed {_times(successes)}" if successes else ""
+    return f"Since {row.suspect[:7]} it has failed {_times(failures)}{before}."
+
+
+def _times(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
+
+
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    said = ", ".join(reverting.quoted(name, 100) for name in names[:4])
+    return said + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def _hold(keys: Collection[str]) -> None:
+    """Lock the writes of these keys that there are. Before the repository, for so does their delivery, which tells
+    `fate`: the order is write, repository, break."""
+    list(outbox.Write.objects.select_for_update().filter(key__in=keys).order_by("pk"))
+
+
+def _revert_key(repository_id: int, sha: str) -> str:
+    return f"revert:{repository_id}:{sha}"
 
 
 def _address(one: Break) -> str:
@@ -86,6 +112,7 @@ def revert(
 ) -> Told:
     """Ask for the revert of a commit, for a break or without one. It waits a minute, so that it can be undone. One
     effect, whoever presses."""
+    _hold([_revert_key(repository.pk, commit.sha)])
     if one is not None:
         one = locked(one)
         if one.reverted_at is not None:
@@ -97,7 +124,7 @@ def revert(
     except CannotRevert as error:
         return Told(False, f"Not sent: {error}")
     write = outbox.queue(
-        kind=draft.kind, key=f"revert:{repository.pk}:{commit.sha}", repository=str(repository),
+        kind=draft.kind, key=_revert_key(repository.pk, commit.sha), repository=str(repository),
         payload=draft.payload, by=by, wait=UNDO_REVERT, subject=f"revert of {commit.sha[:7]}",
     )  # fmt: skip
     if not write.is_new:
@@ -127,6 +154,7 @@ def revert(
 @transaction.atomic
 def file_issue(*, one: Break, by: User) -> Told:
     """Open an issue about it on GitHub; its address stands on the break as soon as GitHub has it."""
+    _hold([f"break-issue:{one.pk}"])
     one = locked(one)
     if one.issue_url:
         return Told(False, "There is an issue already.")
@@ -217,6 +245,7 @@ def rerun_plan(repository: Repository, wanted: Collection[tuple[str, int]]) -> R
 @transaction.atomic
 def rerun(*, one: Break, by: User | None) -> Told:
     """Run again exactly what the verdicts ask for."""
+    _hold([ask.key for ask in rerun_plan(one.repository, wanted_reruns(one)).asks])
     one = locked(one)
     found = rerun_plan(one.repository, wanted_reruns(one))
     told = _ask(one.repository, found, by)
@@ -235,7 +264,7 @@ def rerun(*, one: Break, by: User | None) -> Told:
 def rerun_by_itself(*, repository: Repository, now: datetime) -> int:
     """Run again what verdicts on open breaks ask for and `hud.reruns` lets, for a repository that wants that done for
     it. Returns how many re-runs were asked for."""
-    repository = Repository.objects.select_for_update().get(pk=repository.pk)
+    repository = Repository.objects.select_for_update(no_key=True).get(pk=repository.pk)
     count = 0
     for one in Break.objects.filter(repository=repository, closed_at=None, decision="restart").order_by("number"):
         infra = JobLog.objects.filter(repository=repository, key=one.failure_key, category=histories.INFRA).exists()
@@ -293,8 +322,8 @@ def _answer(found: RerunPlan, told: list[Any]) -> Told:
 @transaction.atomic
 def mark_unstable(*, configuration: Configuration, unstable: bool, why: str, by: User) -> Told:
     """Say that a configuration's failures need nobody, or that they do again. Its signals are judged anew."""
-    repository = Repository.objects.select_for_update().get(pk=configuration.repository_id)
-    configuration = Configuration.objects.select_for_update().get(pk=configuration.pk)
+    repository = Repository.objects.select_for_update(no_key=True).get(pk=configuration.repository_id)
+    configuration = Configuration.objects.select_for_update(no_key=True).get(pk=configuration.pk)
     why = line_of(why)
     if configuration.unstable == unstable:
         return Told(False, "It is marked so already." if unstable else "It is not marked unstable.")

@@ -13,6 +13,7 @@ from hud.models import Classification, RevertWay
 LEAST_WORDS = 3
 LONGEST_WHY = 500
 LONGEST_TITLE = 250
+LONGEST_SAID = 1000  # to the bot, in one line
 
 
 class CannotRevert(ValueError):  # noqa: N818 - reads as what it is
@@ -62,7 +63,7 @@ def draft(asked: Asked) -> Draft:
     why = reason(asked.why)
     if asked.way == RevertWay.BOT:
         return _to_the_bot(asked, why)
-    title = f'Revert "{asked.title}"'[:LONGEST_TITLE]
+    title = f'Revert "{_cut(line(asked.title), LONGEST_TITLE - 9)}"'
     body = _body(asked, why)
     if asked.way == RevertWay.GIT:
         payload: dict[str, Any] = {
@@ -76,6 +77,24 @@ def draft(asked: Asked) -> Draft:
     return Draft("revert_pull", f"GitHub's revert of #{asked.pr_number}", title, body, payload)
 
 
+def line(text: str) -> str:
+    """Somebody else's words as one line."""
+    return " ".join(text.replace("\0", "").split())
+
+
+def quoted(text: str, longest: int = 200) -> str:
+    """What a log or a job's name says, as code: so it is nobody's mention, names no issue and closes none."""
+    # Within code GitHub looks for no mentions; the mark in between keeps it so wherever else the text may be pasted.
+    return f"`{_cut(line(text).replace('`', chr(39)), longest).replace('@', '@' + NO_MENTION)}`"
+
+
+NO_MENTION = "\u200b"  # a space without width
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
 def _body(asked: Asked, why: str) -> str:
     parts = [f"This reverts commit {asked.sha}.", why + ("" if why[-1] in ".!?" else ".")]
     if asked.evidence:
@@ -86,13 +105,18 @@ def _body(asked: Asked, why: str) -> str:
     return "\n\n".join(parts)
 
 
+# No quote, and nothing that would take the meaning from the one that ends the message.
+_PLAIN = str.maketrans({'"': "'", "`": "'", "\\": "/", "“": "'", "”": "'"})
+
+
 def _to_the_bot(asked: Asked, why: str) -> Draft:
     """The command in the bot's own grammar: one line, the reason in double quotes, so none inside."""
     if asked.pr_number is None:
         raise CannotRevert("This commit came without a pull request, so there is nowhere to tell the bot.")
     if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,98})(?:\[bot\])?", asked.bot):
         raise CannotRevert("No merge bot is set for this repository.")
-    said = " ".join([why, *asked.evidence[:1], asked.address]).replace('"', "'").replace("\\", "/").strip()
+    told = line(" ".join([why, *asked.evidence[:1]])).translate(_PLAIN)
+    said = f"{_cut(told, LONGEST_SAID)} {asked.address}".strip()
     body = f'@{asked.bot} revert -m "{said}" -c {asked.classification}'
     payload = {"number": asked.pr_number, "body": body}
     return Draft("merge_bot_comment", f"a comment to @{asked.bot} on #{asked.pr_number}", "", body, payload)

@@ -163,7 +163,7 @@ def _stored(configuration_ids: Collection[int]) -> dict[int, dict[str, Signal]]:
 @transaction.atomic
 def failure_known(repository_id: int, cells: Collection[tuple[int, int]]) -> None:
     """The logs of these (commit, configuration) have been read: what failed there is known now. Takes the lock."""
-    repository = Repository.objects.select_for_update().get(pk=repository_id)
+    repository = Repository.objects.select_for_update(no_key=True).get(pk=repository_id)
     if update(repository, cells):
         repository.version += 1
         repository.save(update_fields=["version"])
@@ -173,7 +173,7 @@ def failure_known(repository_id: int, cells: Collection[tuple[int, int]]) -> Non
 @transaction.atomic
 def sweep(repository_id: int, now: datetime | None = None) -> None:
     """Judge all red signals again, since the clock has moved: opinions expire. Takes the lock."""
-    repository = Repository.objects.select_for_update().get(pk=repository_id)
+    repository = Repository.objects.select_for_update(no_key=True).get(pk=repository_id)
     if update(repository, (), everything=True, now=now):
         repository.version += 1
         repository.save(update_fields=["version"])

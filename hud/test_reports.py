@@ -28,12 +28,19 @@ RECENT = timedelta(days=3)  # workflow runs that ended since then are asked for 
 TRIES = 4
 
 
-def read(repository: Repository, reading: LogReading, client: Client, now: datetime, *, seconds: float = 8.0) -> bool:
-    """One turn: list the artifacts of workflow runs that have ended, read those that are due. True: there is more."""
+def read(
+    repository: Repository, reading: LogReading, client: Client, now: datetime, *, seconds: float = 8.0,
+    cells: set[tuple[int, int]] | None = None,
+) -> bool:  # fmt: skip
+    """One turn: list the artifacts of workflow runs that have ended, read those that are due. True: there is more.
+
+    `cells` is given the (commit, configuration) of which something is known now, also if this ends with an exception.
+    """
     if reading.reports_due_at and reading.reports_due_at > now:
         return False
     until = time.monotonic() + seconds
-    more = _list(repository, reading, client, now, until) or _read(repository, client, now, until)
+    more = _list(repository, reading, client, now, until)
+    more = more or _read(repository, client, now, until, set() if cells is None else cells)
     reading.reports_due_at = now if more else now + EVERY
     reading.save(update_fields=["reports_due_at"])
     return more
@@ -175,7 +182,7 @@ def _plain(text: str) -> str:
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-def _read(repository: Repository, client: Client, now: datetime, until: float) -> bool:
+def _read(repository: Repository, client: Client, now: datetime, until: float, cells: set[tuple[int, int]]) -> bool:
     waiting = TestReport.objects.filter(repository=repository, due_at__lte=now).order_by("-artifact_id")
     while row := waiting.first():
         if time.monotonic() > until:
@@ -187,6 +194,8 @@ def _read(repository: Repository, client: Client, now: datetime, until: float) -
             with client.artifact(RepoRef(repository.owner, repository.name), row.artifact_id) as download:
                 packed = download.read(junit.PACKED_MAX)
             _store(row, junit.read_zip(packed), now)
+            if row.configuration_id is not None:
+                cells.add((row.commit_id, row.configuration_id))
         except errors.RateLimited:
             TestReport.objects.filter(pk=row.pk).update(tries=F("tries") - 1, due_at=now)
             raise

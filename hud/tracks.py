@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import NamedTuple
 
 from hud.verdicts import (
@@ -121,7 +122,8 @@ def judged(
     failing = whole.evidence.failing or failing_at_top(commits)
     by_sha = {one.sha: one for one in commits}
     # The suspect's own failure says most; while its log is unread, the next one's.
-    key = next((key for sha in reversed(failing) for told in by_sha[sha].events for key in told.keys), "")
+    in_order = (told for sha in reversed(failing) for told in sorted(by_sha[sha].events, key=_began))
+    key = next((key for told in in_order for key in told.keys), "")
     known = {key for sha in failing for told in by_sha[sha].events for key in told.keys}
     alike = failures_alike(commits, failing, key)
     found = [Judged("", key, _doubted(whole, opined, alike, key in infra), failing, alike, whole.restart)]
@@ -143,6 +145,10 @@ def judged(
         if evidence.failing:
             found.append(Judged(name, "", verdict, evidence.failing, evidence.failures, verdict.restart))
     return found
+
+
+def _began(told: Told) -> tuple[datetime, tuple[str, ...]]:
+    return told.event.at, told.keys
 
 
 def of_test(commits: Sequence[CommitTold], told: Mapping[str, Mapping[tuple[int, int], Status]]) -> Signal:

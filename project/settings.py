@@ -1,6 +1,6 @@
 """All settings, in one file. Everything that a deployment may change comes from the environment.
 
-The README lists the variables. A wrong value stops the process at start with one line that names the variable.
+docs/deploy.md lists the variables. A wrong value stops the process at start with one line that names the variable.
 Importing this starts nothing and connects to nothing.
 """
 
@@ -295,7 +295,7 @@ LOGGING = {
         "line": {
             "()": "project.logs.Json" if _log_format == "json" else "project.logs.Text",
             "secrets": [
-                GITHUB_TOKEN, OAUTH_CLIENT_SECRET, SECRET_KEY, METRICS_TOKEN, *WEBHOOK_SECRETS,
+                GITHUB_TOKEN, GITHUB_APP_PRIVATE_KEY, OAUTH_CLIENT_SECRET, SECRET_KEY, METRICS_TOKEN, *WEBHOOK_SECRETS,
                 _database.get("PASSWORD", ""), REDIS_URL if "@" in REDIS_URL else "",
             ],
         }

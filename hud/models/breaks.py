@@ -2,7 +2,7 @@
 
 A `Signal` row is the verdict as it stands, made anew by `hud.signals` whenever a run of it arrives. A `Break` is what
 people deal with: signals that turned red together. `hud.breaks` keeps breaks in step with signals; what a person
-decided stands in columns of its own (`owner`, `note`, `decided_at`, …), which the machine never writes.
+decided stands in columns of its own (`owner`, `note`, `dismissed_at`, …), which the machine never writes.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Break(models.Model):
     green_at = models.DateTimeField(null=True, help_text="When the last of its signals passed again.")
     closed_at = models.DateTimeField(null=True)
 
-    # What people decided. Only `hud.actions` writes these.
+    # What people decided. Only `hud.break_actions` and `hud.remedies` write these, but for `reverted_at`.
     acknowledged_at = models.DateTimeField(null=True)
     acknowledged_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"

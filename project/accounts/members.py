@@ -34,7 +34,8 @@ def members_only(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Cal
         if match is not None and (match.url_name in OPEN_NAMES or getattr(match.func, "open_to_all", False)):
             return get_response(request)
         named = match.kwargs if match is not None else {}
-        if _may_read(request, named.get("owner"), named.get("repo")):
+        # The pages call a repository's name `repo`, the API `name`.
+        if _may_read(request, named.get("owner"), named.get("repo") or named.get("name")):
             return get_response(request)
         if not request.user.is_authenticated:
             return refusals.sign_in_first(request, "Only members can read this site.")

@@ -32,6 +32,7 @@ __all__ = [
     "highest",
     "needs",
     "of",
+    "only_in",
     "open_to_all",
     "people_with",
     "require",
@@ -58,6 +59,12 @@ def of(user: Person, repository: str | None = None) -> Role | None:
 def highest(user: Person) -> Role | None:
     """The highest role that somebody has anywhere."""
     return max((role for role, _ in _roles(user)), default=None)
+
+
+def only_in(user: Person) -> set[str] | None:
+    """The repositories, in lower case, to which somebody's roles are bound; None if one of them holds everywhere."""
+    found = {where for _, where in _roles(user)}
+    return None if "" in found else found
 
 
 def allows(user: Person, role: Role, repository: str | None = None) -> bool:

@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
 
+from django.conf import settings
+from django.db.models import QuerySet
+from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
@@ -47,7 +50,7 @@ def _with_a_role(view: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[H
 def page(request: HttpRequest) -> HttpResponse:
     """A page of it, newest first."""
     wanted = search.parse(request.GET)
-    entries = list(wanted.entries()[: PER_PAGE + 1])
+    entries = list(_readable(request, wanted.entries())[: PER_PAGE + 1])
     shown = entries[:PER_PAGE]
     context = {
         "search": wanted,
@@ -64,10 +67,18 @@ def page(request: HttpRequest) -> HttpResponse:
 @_with_a_role
 def download(request: HttpRequest) -> HttpResponseBase:
     """What the same filters find, for a spreadsheet."""
-    entries = search.parse(request.GET).entries()[:CSV_ROWS]
+    entries = _readable(request, search.parse(request.GET).entries())[:CSV_ROWS]
     response = StreamingHttpResponse(_lines(entries.iterator(chunk_size=1000)), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="audit-{timezone.now():%Y-%m-%d}.csv"'
     return response
+
+
+def _readable(request: HttpRequest, entries: QuerySet[Entry]) -> QuerySet[Entry]:
+    """Where reading is for members, those of one repository read what was done in that one."""
+    places = None if settings.PUBLIC else roles.only_in(request.user)
+    if places is None:
+        return entries
+    return entries.annotate(place=Lower("repository")).filter(place__in=places)
 
 
 class _Line:

@@ -76,7 +76,7 @@ def read_delivery(headers: Mapping[str, str], body: bytes) -> Delivery:
     for name, value, good in (
         ("X-GitHub-Event", event, _EVENT.match(event)),
         ("X-GitHub-Delivery", guid, _GUID.match(guid)),
-        ("X-GitHub-Hook-ID", hook, hook.isascii() and hook.isdigit() and 0 < int(hook[:20]) < 2**63),
+        ("X-GitHub-Hook-ID", hook, hook.isascii() and hook.isdigit() and len(hook) < 20 and 0 < int(hook) < 2**63),
     ):
         if not good:
             raise PayloadError(

@@ -174,6 +174,7 @@ class TestTelling:
 class TestStuck:
     @pytest.fixture
     def stuck(self, repository):
+        LastGood.objects.all().delete()
         return LastGood.objects.create(
             repository=repository, sha=worlds.sha(0), position=0, behind=2, blocking=1, judged_at=timezone.now(),
             stuck_since=later(hours=-5), blocked=[{"name": "pull / linux / build", "still": True}],

@@ -228,7 +228,7 @@ def test_what_has_not_changed_is_not_sent_again_and_costs_one_query(client, busy
         (f"grid?branch={sha(2)}", 4),
         (f"commits/{sha(2)}", 3),
         (f"commits/{sha(2)}/runs", 3),
-        ("/api/v1/status", 7),
+        ("/api/v1/status", 11),
     ],
 )
 def test_the_number_of_queries_does_not_grow(client, repository, django_assert_num_queries, path, queries):
@@ -243,7 +243,7 @@ def test_the_number_of_queries_does_not_grow(client, repository, django_assert_n
 def test_the_openapi_document_describes_every_answer(client):
     document = get(client, "/api/v1/openapi.json")
     assert document["info"]["title"] == "Arborist"
-    assert len(document["paths"]) == 8
+    assert len(document["paths"]) == 12
     for path in document["paths"].values():
         operation = path["get"]
         assert operation["description"]

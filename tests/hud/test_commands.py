@@ -90,14 +90,14 @@ class TestRebuildCells:
     def test_all_is_well(self, repository):
         said = call("rebuild_cells", "--check")
         assert said == (
-            "grove/orchard: 4 commits, 3 configurations and 1 branches compared, 0 differences.\n"
+            "grove/orchard: 4 commits, 3 configurations and 1 branches, 3 signals and breaks compared, 0 differences.\n"
             "Everything derived equals a rebuild.\n"
         )
 
     def test_check_says_what_differs_exits_with_1_and_repairs_nothing(self, repository):
         self.spoil(repository)
         out = StringIO()
-        with pytest.raises(CommandError, match="5 differences") as error:
+        with pytest.raises(CommandError, match="6 differences") as error:
             call_command("rebuild_cells", "--check", "grove/orchard", stdout=out)
         assert error.value.returncode == 1
         said = out.getvalue()
@@ -128,7 +128,7 @@ class TestRebuildCells:
 
     def test_a_branch_whose_head_was_not_read_yet_is_left_as_it_is(self, repository):
         Branch.objects.update(head_sha="f" * 40)
-        assert "0 branches compared, 0 differences" in call("rebuild_cells", "--check")
+        assert "0 branches, 3 signals and breaks compared, 0 differences" in call("rebuild_cells", "--check")
 
     def test_other_repositories_are_left_alone_if_one_is_named(self, repository):
         self.spoil(repository)

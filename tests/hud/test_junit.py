@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from hud import junit, logs, test_reports
-from hud.models import Configuration, JobLog, ReportsListed, Run
+from hud.models import Configuration, JobLog, LogReading, ReportsListed, Run, Signal
 from hud.test_reports import names
 from project.simulator.running import running_simulator
 from tests.hud.test_polling import START, Road
@@ -148,6 +148,13 @@ def test_the_simulated_github_s_reports_agree_with_its_logs(transactional_db, br
     told = test_reports.events(green.configuration_id, test, [green.commit_id])
     assert (green.workflow_run_id, green.attempt, "S") in told[green.commit_id]
     assert Configuration.objects.get(pk=green.configuration_id).name.startswith("linux-jammy-py3.10-gcc11 / test")
+    # When a report has been read, its cells are judged again.
+    Signal.objects.all().delete()
+    test_reports.TestReport.objects.update(due_at=road.now)
+    LogReading.objects.update(reports_due_at=None)
+    while logs.read(road.repository.pk, now=road.now, client=road.client()) == "behind":
+        pass
+    assert set(Signal.objects.values_list("configuration_id", flat=True)) == {one.configuration_id for one in reports}
     # All of it once.
     road.counted()
     assert logs.read(road.repository.pk, now=road.now, client=road.client()) == "done"

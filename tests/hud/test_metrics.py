@@ -107,6 +107,11 @@ class TestMeasuring:
         metrics.measure(repository, DAY)
         assert row(Metric.TIME_TO_SIGNAL).n == 5
 
+    def test_a_status_that_was_pending_once_is_not_waited_for(self, repository):
+        worlds.store(repository, worlds.status(1, "pending", of=0), worlds.status(2, "success", of=0))
+        metrics.measure(repository, DAY)
+        assert row(Metric.TIME_TO_SIGNAL).n == 6
+
     def test_what_is_gone_is_taken_back(self, repository):
         metrics.measure(repository, DAY)
         CommitCells.objects.all().update(cells=b"")

@@ -171,13 +171,13 @@ def test_the_number_of_queries_does_not_grow(client, repository, django_assert_n
         worlds.store(other, worlds.job(1, workflow=None, run=5), worlds.rejected(payload=str(other)))
 
     fill(repository)
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(11):
         shown(client)
     for n in range(5):
         fill(worlds.repository(f"grove/other-{n}"))
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(11):
         shown(client)
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(9):
         client.get("/status", headers={"HX-Request": "true"})
 
 

@@ -16,8 +16,8 @@ class Command(BaseCommand):
     """Safe beside running workers: it takes the lock that ingestion takes, a hundred commits at a time."""
 
     help = (
-        "Rebuild the cells of every commit, the groups of every configuration and the order of every watched branch"
-        " from what GitHub said, print what differs from what is stored, and repair it."
+        "Rebuild the cells of every commit, the groups of every configuration, the order of every watched branch, and"
+        " every signal with its breaks, from what GitHub said, print what differs from what is stored, and repair it."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -54,10 +54,11 @@ class Command(BaseCommand):
                 self.stdout.write(f"{repository}: {commits:,} commits…")
         groups = rebuild.groups(repository, repair=repair)
         branches = rebuild.branches(repository, repair=repair)
-        differences += self.report(repository, groups) + self.report(repository, branches)
+        signals = rebuild.signals(repository, repair=repair)  # last, since they follow from the others
+        differences += sum(self.report(repository, step) for step in (groups, branches, signals))
         self.stdout.write(
-            f"{repository}: {commits:,} commits, {groups.compared:,} configurations and {branches.compared:,} branches"
-            f" compared, {differences:,} differences."
+            f"{repository}: {commits:,} commits, {groups.compared:,} configurations and {branches.compared:,} branches,"
+            f" {signals.compared:,} signals and breaks compared, {differences:,} differences."
         )
         return differences
 
