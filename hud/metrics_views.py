@@ -34,9 +34,7 @@ def prometheus(request: HttpRequest) -> HttpResponseBase:
     token = settings.METRICS_TOKEN
     given = request.headers.get("Authorization", "")
     if not token and not roles.allows(request.user, roles.Role.READER):
-        return refusals.sign_in_first(
-            request, "Only members can read this; machines need ARBORIST_METRICS_TOKEN."
-        )
+        return refusals.sign_in_first(request, "Only members can read this; machines need ARBORIST_METRICS_TOKEN.")
     if token and not constant_time_compare(given, f"Bearer {token}"):
         answer = HttpResponse("A bearer token is needed.\n", status=401, content_type="text/plain; charset=utf-8")
         answer["WWW-Authenticate"] = "Bearer"

@@ -270,7 +270,9 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     # `expires`: ticks that found no worker must not pile up and run all at once when one comes back.
     "poll-due": {"task": "hud.tasks.poll_due", "schedule": 10.0, "options": {"expires": 10}},
     "webhooks-waiting": {
-        "task": "hud.live_tasks.process_waiting", "schedule": 10.0, "options": {"expires": 10, "queue": "live"},
+        "task": "hud.live_tasks.process_waiting",
+        "schedule": 10.0,
+        "options": {"expires": 10, "queue": "live"},
     },
     "webhooks-redeliver": {"task": "hud.live_tasks.redeliver", "schedule": 300.0, "options": {"expires": 300}},
     "webhooks-forget": {"task": "hud.live_tasks.forget_old", "schedule": 600.0, "options": {"expires": 600}},
@@ -295,8 +297,14 @@ LOGGING = {
         "line": {
             "()": "project.logs.Json" if _log_format == "json" else "project.logs.Text",
             "secrets": [
-                GITHUB_TOKEN, GITHUB_APP_PRIVATE_KEY, OAUTH_CLIENT_SECRET, SECRET_KEY, METRICS_TOKEN, *WEBHOOK_SECRETS,
-                _database.get("PASSWORD", ""), REDIS_URL if "@" in REDIS_URL else "",
+                GITHUB_TOKEN,
+                GITHUB_APP_PRIVATE_KEY,
+                OAUTH_CLIENT_SECRET,
+                SECRET_KEY,
+                METRICS_TOKEN,
+                *WEBHOOK_SECRETS,
+                _database.get("PASSWORD", ""),
+                REDIS_URL if "@" in REDIS_URL else "",
             ],
         }
     },

@@ -10,7 +10,7 @@ from typing import Any
 
 from project.simulator import ci_payloads, payloads, pull_events
 from project.simulator.clock import iso
-from project.simulator.history import DAY, TRUNK, Commit
+from project.simulator.history import DAY, Commit
 from project.simulator.names import BOT
 from project.simulator.plans import Attempt, Run
 from project.simulator.world import World
