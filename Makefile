@@ -18,7 +18,7 @@ run: environment
 
 test: environment-dev
 	@.ci/chromium
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest --numprocesses 2 --dist worksteal $(ARGS)
 
 lint: environment-dev
 	@$(PY) -m ruff check .

@@ -6,13 +6,13 @@ from django.utils import timezone
 from hud import redelivery, webhooks
 
 
-@shared_task(ignore_result=True, queue="live")
+@shared_task(ignore_result=True)
 def process(github_id: int | None) -> None:
     """Process what waits of one repository."""
     webhooks.process(github_id)
 
 
-@shared_task(ignore_result=True, queue="live", expires=10)
+@shared_task(ignore_result=True, expires=10)
 def process_waiting() -> None:
     """Process whatever still waits: its task may have been lost with Redis or a worker."""
     for github_id in webhooks.waiting():

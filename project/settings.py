@@ -251,7 +251,10 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_DEFAULT_QUEUE = "poll"
 # A worker takes from all of them in turn, so that what a person waits for does not stand behind a hundred polls.
 CELERY_TASK_QUEUES = {name: {"routing_key": name} for name in ("poll", "live", "outbox")}
-CELERY_TASK_ROUTES = {"project.outbox.tasks.*": {"queue": "outbox"}}
+CELERY_TASK_ROUTES = {
+    "project.outbox.tasks.*": {"queue": "outbox"},
+    "hud.live_tasks.process*": {"queue": "live"},
+}
 # A task is acknowledged when it is done, so that a killed worker's task runs again; all are safe to repeat.
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

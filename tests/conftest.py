@@ -38,6 +38,15 @@ if _servers is not None:
     _servers.start()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Tests on several processors: each process has servers and settings of its own, not those of the one that starts
+    it."""
+    if _servers is not None:
+        for name in ("DATABASE_URL", "REDIS_URL", "ARBORIST_EMBEDDED", "DJANGO_SETTINGS_MODULE"):
+            os.environ.pop(name, None)
+
+
 def pytest_unconfigure() -> None:
     if _servers is not None:
         _servers.stop()

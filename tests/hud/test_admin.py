@@ -175,6 +175,7 @@ class TestRepositories:
         given = {
             "trunk": repository.trunk, "watched_branches": "\n".join(repository.watched_branches), "active": "on",
             "backfill_commits": repository.backfill_commits, "window_hours": repository.window_hours,
+            "revert_way": "github", "merge_bot": "",
         }  # fmt: skip
         answer = client.post(f"/admin/hud/repository/{repository.pk}/change/", {**given, **fields}, follow=True)
         repository.refresh_from_db()
@@ -188,6 +189,7 @@ class TestRepositories:
             "active": "on",
             "backfill_commits": 50,
             "window_hours": 16,
+            "revert_way": "github",
         }
         admin_client.post("/admin/hud/repository/add/", data)
         assert Repository.objects.get().backfill_commits == 50
@@ -196,7 +198,14 @@ class TestRepositories:
         ("name", "words"), [("ORCHARD", "is known already"), ("a b", "is not the name of a GitHub repository")]
     )
     def test_an_unusable_name_is_refused_in_words(self, admin_client, repository, name, words):
-        data = {"owner": "Grove", "name": name, "active": "on", "backfill_commits": 50, "window_hours": 16}
+        data = {
+            "owner": "Grove",
+            "name": name,
+            "active": "on",
+            "backfill_commits": 50,
+            "window_hours": 16,
+            "revert_way": "git",
+        }
         assert words in text(admin_client.post("/admin/hud/repository/add/", data))
         assert Repository.objects.count() == 1
 

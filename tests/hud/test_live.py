@@ -217,7 +217,7 @@ def test_changes_arrive_though_redis_lost_the_connection(site: LiveSite) -> None
         eventually(lambda: client.pubsub_numsub("arborist:live")[0][1] == 1)
         client.client_kill_filter(_type="pubsub")
         site.deliver("workflow_job", job(1, 2, conclusion="failure"))
-        assert stream.next(12)["event"] == "changes"
+        assert stream.next(30)["event"] == "changes"
         eventually(lambda: client.pubsub_numsub("arborist:live")[0][1] == 1)
 
 

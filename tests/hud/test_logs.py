@@ -300,7 +300,7 @@ def test_what_was_packed_is_unpacked_within_bounds(repository, hostile, settings
 @pytest.mark.parametrize(
     ("body", "headers", "words"),
     [
-        (gzip.compress(b"cut off" * 1000)[:-20], {"Content_Encoding": "gzip"}, "unpacked"),
+        (gzip.compress(b"cut off" * 1000, mtime=0)[:-20], {"Content_Encoding": "gzip"}, "unpacked"),
         (b"no gzip at all", {"Content_Encoding": "gzip"}, "unpacked"),
         (b"x", {"Content_Encoding": "br"}, "packed"),
         (b"x", {"Content_Encoding": "gzip, gzip"}, "packed"),
