@@ -59,7 +59,8 @@ def update(
     made = _Made(repository, stored, now)
     for column in columns:
         if column.id not in red:
-            made.cleared(column.id, "recovered_at_head" if newest[column.slot] else "no_success_seen")
+            ended = "recovered_at_head" if newest[column.slot] else "no_success_seen"
+            made.cleared(column.id, "unstable" if column.unstable else ended)
     if red:
         _judge(window, red, made)
     made.save()

@@ -243,7 +243,9 @@ def test_a_configuration_marked_unstable_breaks_nothing(hugger, broken) -> None:
     column.refresh_from_db()
     assert column.unstable
     assert not Signal.objects.get().red
-    assert now(broken).closed_at
+    one = now(broken)
+    assert (one.state, one.code, one.green_at) == (BreakState.NOT_A_BREAK, "unstable", None)
+    assert "marked unstable" in hugger.get(f"{BASE}/break/1").content.decode()
     hugger.post(f"{BASE}/column/{column.slot}/unstable", {"off": "1"})
     assert Signal.objects.get().red
 
