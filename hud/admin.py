@@ -17,15 +17,15 @@ from hud import alerts_admin as alerts_admin  # registers its own pages
 from hud import failure_rules_admin as failure_rules_admin  # registers its own pages
 from hud import requirements_admin as requirements_admin  # registers its own pages
 from hud.models import Branch, Configuration, GroupRule, Repository, SetAside, SyncState
+from hud.ordered_rules import EditedTogether, ReadOnly
 from project.configuration import REPOSITORY_NAME
 
 if TYPE_CHECKING:  # generic for the type checker only
     _RepositoryForm = forms.ModelForm[Repository]
     _RepositoryAdmin = admin.ModelAdmin[Repository]
-    _AnyAdmin = admin.ModelAdmin[Any]
 else:
     _RepositoryForm = forms.ModelForm
-    _RepositoryAdmin = _AnyAdmin = admin.ModelAdmin
+    _RepositoryAdmin = admin.ModelAdmin
 
 
 class RepositoryForm(_RepositoryForm):
@@ -115,28 +115,11 @@ class RepositoryAdmin(_RepositoryAdmin):
         return rules_admin.edit(request, self.admin_site, get_object_or_404(Repository, pk=pk))
 
 
-class _ReadOnly(_AnyAdmin):
-    """Shown, never written: what GitHub said, and what follows from it."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 @admin.register(GroupRule)
-class GroupRuleAdmin(_ReadOnly):
+class GroupRuleAdmin(EditedTogether):
     """A list of all; they are edited together, since their order decides."""
 
     list_display = ("position", "name", "pattern", "scope")
-    list_display_links = None
-    list_select_related = ("repository",)
-    list_filter = ("repository",)
-    ordering = ("repository", "position", "pk")
     change_list_template = "admin/hud/rules_list.html"
 
     @admin.display(description="Applies to")
@@ -159,14 +142,9 @@ class GroupRuleAdmin(_ReadOnly):
         """The installation's rules."""
         return rules_admin.edit(request, self.admin_site, None)
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """With links to the rules of each repository, also of those that have none yet."""
-        repositories = Repository.objects.order_by("owner", "name")
-        return super().changelist_view(request, {**(extra_context or {}), "repositories": repositories})
-
 
 @admin.register(Branch)
-class BranchAdmin(_ReadOnly):
+class BranchAdmin(ReadOnly):
     """Branches as GitHub listed them."""
 
     list_display = ("name", "repository", "watched", "head_sha", "seen_at", "forced_at", "deleted_at")
@@ -177,7 +155,7 @@ class BranchAdmin(_ReadOnly):
 
 
 @admin.register(Configuration)
-class ConfigurationAdmin(_ReadOnly):
+class ConfigurationAdmin(ReadOnly):
     """The grid's columns."""
 
     list_display = ("full_name", "repository", "group", "slot")
@@ -188,7 +166,7 @@ class ConfigurationAdmin(_ReadOnly):
 
 
 @admin.register(SyncState)
-class SyncStateAdmin(_ReadOnly):
+class SyncStateAdmin(ReadOnly):
     """How polling goes; /status shows the same for reading."""
 
     list_display = ("repository", "kind", "succeeded_at", "due_at", "failures", "problem", "behind")
@@ -199,7 +177,7 @@ class SyncStateAdmin(_ReadOnly):
 
 
 @admin.register(SetAside)
-class SetAsideAdmin(_ReadOnly):
+class SetAsideAdmin(ReadOnly):
     """What could not be stored. Dismissed once it has been looked at; if GitHub sends it again, it comes back."""
 
     list_display = ("reason", "kind", "repository", "times", "last_seen")

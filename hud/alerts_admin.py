@@ -16,15 +16,15 @@ from django.urls import URLPattern, path, reverse
 from hud import alerts, announcing
 from hud.models import Alert, AlertRule
 from hud.models.alerts import EVENTS
+from hud.ordered_rules import ReadOnly
 from project import audit
 
 if TYPE_CHECKING:  # generic for the type checker only
     _RuleForm = forms.ModelForm[AlertRule]
     _RuleAdmin = admin.ModelAdmin[AlertRule]
-    _AlertAdmin = admin.ModelAdmin[Alert]
 else:
     _RuleForm = forms.ModelForm
-    _RuleAdmin = _AlertAdmin = admin.ModelAdmin
+    _RuleAdmin = admin.ModelAdmin
 
 
 class AlertRuleForm(_RuleForm):
@@ -148,8 +148,9 @@ class AlertRuleAdmin(_RuleAdmin):
 
 
 @admin.register(Alert)
-class AlertAdmin(_AlertAdmin):
-    """Every telling and its fate. Failed ones can be taken up again."""
+class AlertAdmin(ReadOnly):
+    """Every telling and its fate. Failed ones can be taken up again. They are made by what happens and forgotten after
+    90 days; deleting one before that would have it told again."""
 
     list_display = ("created_at", "event", "repository", "broken", "rule", "state", "tries", "problem", "sent_at")
     list_display_links = None
@@ -157,18 +158,6 @@ class AlertAdmin(_AlertAdmin):
     list_filter = ("state", "event", "repository")
     ordering = ("-pk",)
     actions = ("send_again",)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """They are made by what happens."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """They are not edited."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """They are forgotten after 90 days; before that, deleting one would have it told again."""
-        return False
 
     def has_send_permission(self, request: HttpRequest) -> bool:
         """Whoever may change rules."""

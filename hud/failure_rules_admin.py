@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import AbstractBaseUser
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -24,18 +24,12 @@ from django.utils.html import format_html
 from hud import groups, log_store, pattern_cost
 from hud.failure_rules import CATEGORIES, SHIPPED, Rule
 from hud.models import FailureRule, JobLog, Repository
+from hud.ordered_rules import EditedTogether, OrderedForms
 from project import audit
 
 MOST_RULES = 150
 PREVIEWED = 25  # logs
 PREVIEWED_BYTES = 20_000_000  # of text in all
-
-if TYPE_CHECKING:  # generic for the type checker only
-    _FormSet = forms.BaseFormSet["FailureRuleForm"]
-    _Admin = admin.ModelAdmin[FailureRule]
-else:
-    _FormSet = forms.BaseFormSet
-    _Admin = admin.ModelAdmin
 
 
 @transaction.atomic
@@ -81,7 +75,7 @@ class FailureRuleForm(forms.Form):
     )
 
 
-class BaseFailureRuleForms(_FormSet):
+class BaseFailureRuleForms(OrderedForms):
     """All rules of a scope. Their order is that of the numbers."""
 
     def rules(self) -> list[Rule]:
@@ -89,15 +83,9 @@ class BaseFailureRuleForms(_FormSet):
         found = (form.cleaned_data for form in self.ordered_forms)
         return [Rule(one["name"], one["category"], one["pattern"]) for one in found]
 
-    def clean(self) -> None:
-        """Say which rule can't be used, and why, beside it and above all."""
-        if any(self.errors):
-            return
-        try:
-            pattern_cost.check([(rule.name, rule.pattern) for rule in self.rules()])
-        except groups.BadRule as error:
-            self.ordered_forms[error.position].add_error("pattern", str(error))
-            raise ValidationError(f"Nothing was saved: {error}.") from None
+    def check_rules(self) -> None:
+        """Raise `groups.BadRule` at the first that can't be used."""
+        pattern_cost.check([(rule.name, rule.pattern) for rule in self.rules()])
 
 
 FailureRuleForms: type[BaseFailureRuleForms] = forms.formset_factory(  # type: ignore[assignment]
@@ -138,27 +126,11 @@ def _stored(scope: Repository | None) -> list[Rule]:
 
 
 @admin.register(FailureRule)
-class FailureRuleAdmin(_Admin):
+class FailureRuleAdmin(EditedTogether):
     """A list of all; they are edited together, since their order decides."""
 
     list_display = ("position", "name", "category", "pattern", "scope")
-    list_display_links = None
-    list_select_related = ("repository",)
-    list_filter = ("repository",)
-    ordering = ("repository", "position", "pk")
     change_list_template = "admin/hud/failure_rules_list.html"
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Not one by one."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Not one by one."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Not one by one."""
-        return False
 
     @admin.display(description="Applies to")
     def scope(self, rule: FailureRule) -> str:
@@ -170,11 +142,6 @@ class FailureRuleAdmin(_Admin):
         """With the pages on which rules are edited; 0 is the installation."""
         view = self.admin_site.admin_view(self.edit)
         return [path("edit/<int:pk>/", view, name="hud_failurerule_edit"), *super().get_urls()]
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """With links to the rules of each repository, also of those that have none yet."""
-        repositories = Repository.objects.order_by("owner", "name")
-        return super().changelist_view(request, {**(extra_context or {}), "repositories": repositories})
 
     def edit(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The page. Its forms send the rules as edited, to be previewed or to be saved."""

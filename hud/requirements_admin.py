@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.sites import AdminSite
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -20,6 +20,7 @@ from django.utils.html import format_html
 from hud import groups, last_good, last_good_push
 from hud.models import Commit, Configuration, LastGood, LastGoodSettings, Repository, RequirementRule
 from hud.names import is_unstable
+from hud.ordered_rules import EditedTogether, OrderedForms, counted
 from hud.requirements import Requirement, Requirements, Rule, compile_rules
 from project import audit
 
@@ -27,13 +28,10 @@ MOST_RULES = 300
 CHOICES = [(one.value, one.value) for one in Requirement]
 
 if TYPE_CHECKING:  # generic for the type checker only
-    _FormSet = forms.BaseFormSet["RuleForm"]
-    _RuleAdmin = admin.ModelAdmin[RequirementRule]
     _SettingsAdmin = admin.ModelAdmin[LastGoodSettings]
     _SettingsForm = forms.ModelForm[LastGoodSettings]
 else:
-    _FormSet = forms.BaseFormSet
-    _RuleAdmin = _SettingsAdmin = admin.ModelAdmin
+    _SettingsAdmin = admin.ModelAdmin
     _SettingsForm = forms.ModelForm
 
 
@@ -53,7 +51,7 @@ class RuleForm(forms.Form):
         return bool(self.data.get(name)) if self.is_bound and self.empty_permitted else super().has_changed()
 
 
-class BaseRuleForms(_FormSet):
+class BaseRuleForms(OrderedForms):
     """All rules of a scope. Their order is that of the numbers."""
 
     def rules(self) -> list[Rule]:
@@ -64,15 +62,9 @@ class BaseRuleForms(_FormSet):
             if form.cleaned_data.get("pattern")
         ]
 
-    def clean(self) -> None:
-        """Say which rule is broken, and where, beside it and above all."""
-        if any(self.errors):
-            return
-        try:
-            compile_rules(self.rules())
-        except groups.BadRule as error:
-            self.ordered_forms[error.position].add_error("pattern", str(error))
-            raise ValidationError(f"Nothing was saved: {error}.") from None
+    def check_rules(self) -> None:
+        """Raise `groups.BadRule` at the first that can't be used."""
+        compile_rules(self.rules())
 
 
 RuleForms: type[BaseRuleForms] = forms.formset_factory(  # type: ignore[assignment]  # it makes a subclass of `formset`
@@ -141,7 +133,7 @@ def edit(request: HttpRequest, site: AdminSite, scope: Repository | None) -> Htt
                 if not may_change:
                     raise PermissionDenied
                 moved = last_good.replace_rules(repository=scope, rules=rules, by=request.user)
-                messages.success(request, " ".join([f"Saved {_count(len(rules), 'rule')}.", *map(_moved, moved)]))
+                messages.success(request, " ".join([f"Saved {counted(len(rules), 'rule')}.", *map(_moved, moved)]))
                 return redirect(request.path)
             seen = preview(shown, _compiled(scope, rules)) if shown else None
     else:
@@ -162,7 +154,7 @@ def edit(request: HttpRequest, site: AdminSite, scope: Repository | None) -> Htt
         "concerned": concerned,
         "shown": shown,
         "preview": seen,
-        "moving": _count(seen.moving, "configuration") + (" changes" if seen.moving == 1 else " change")
+        "moving": counted(seen.moving, "configuration") + (" changes" if seen.moving == 1 else " change")
         if seen
         else "",
         "may_change": may_change,
@@ -176,32 +168,12 @@ def _moved(change: tuple[Repository, str]) -> str:
     return f"Last good of {repository} is now {sha[:7]}." if sha else f"{repository} has no good commit now."
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 @admin.register(RequirementRule)
-class RequirementRuleAdmin(_RuleAdmin):
+class RequirementRuleAdmin(EditedTogether):
     """A list of all; they are edited together, since their order decides."""
 
     list_display = ("position", "requirement", "pattern", "scope")
-    list_display_links = None
-    list_select_related = ("repository",)
-    list_filter = ("repository",)
-    ordering = ("repository", "position", "pk")
     change_list_template = "admin/hud/requirements_list.html"
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Not one by one."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Not one by one."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Not one by one."""
-        return False
 
     @admin.display(description="Applies to")
     def scope(self, rule: RequirementRule) -> str:
@@ -224,11 +196,6 @@ class RequirementRuleAdmin(_RuleAdmin):
         """The rules of a repository, or of the installation."""
         scope = get_object_or_404(Repository, pk=pk) if pk is not None else None
         return edit(request, self.admin_site, scope)
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """With links to the rules of each repository, also of those that have none yet."""
-        repositories = Repository.objects.order_by("owner", "name")
-        return super().changelist_view(request, {**(extra_context or {}), "repositories": repositories})
 
 
 class SettingsForm(_SettingsForm):

@@ -12,21 +12,20 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.sites import AdminSite
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 
 from hud import actions, derive, groups
 from hud.models import Configuration, GroupRule, Repository
+from hud.ordered_rules import OrderedForms, counted
 
 MOST_RULES = 300
 
 if TYPE_CHECKING:  # generic for the type checker only
-    _FormSet = forms.BaseFormSet["RuleForm"]
     _RepositoryAdmin = admin.ModelAdmin[Repository]
 else:
-    _FormSet = forms.BaseFormSet
     _RepositoryAdmin = admin.ModelAdmin
 
 
@@ -41,22 +40,16 @@ class RuleForm(forms.Form):
     )
 
 
-class BaseRuleForms(_FormSet):
+class BaseRuleForms(OrderedForms):
     """All rules of a scope. Their order is that of the numbers."""
 
     def rules(self) -> list[groups.Rule]:
         """What was entered, in order, without what is to be deleted."""
         return [groups.Rule(form.cleaned_data["name"], form.cleaned_data["pattern"]) for form in self.ordered_forms]
 
-    def clean(self) -> None:
-        """Say which rule is broken, and where, beside it and above all."""
-        if any(self.errors):
-            return
-        try:
-            groups.compile_rules(self.rules())
-        except groups.BadRule as error:
-            self.ordered_forms[error.position].add_error("pattern", str(error))
-            raise ValidationError(f"Nothing was saved: {error}.") from None
+    def check_rules(self) -> None:
+        """Raise `groups.BadRule` at the first that can't be used."""
+        groups.compile_rules(self.rules())
 
 
 RuleForms: type[BaseRuleForms] = forms.formset_factory(  # type: ignore[assignment]  # it makes a subclass of `formset`
@@ -127,7 +120,7 @@ def edit(request: HttpRequest, site: AdminSite, scope: Repository | None) -> Htt
                     raise PermissionDenied
                 moved = actions.replace_group_rules(repository=scope, rules=rules, by=request.user)  # type: ignore[arg-type]
                 messages.success(
-                    request, f"Saved {_count(len(rules), 'rule')}. {_count(moved, 'configuration')} moved."
+                    request, f"Saved {counted(len(rules), 'rule')}. {counted(moved, 'configuration')} moved."
                 )
                 return redirect(request.path)
             seen = preview(shown, _compiled(scope, shown, rules)) if shown else None
@@ -149,7 +142,7 @@ def edit(request: HttpRequest, site: AdminSite, scope: Repository | None) -> Htt
         "concerned": concerned,
         "shown": shown,
         "preview": seen,
-        "moving": _count(seen.moving, "configuration") + (" moves" if seen.moving == 1 else " move") if seen else "",
+        "moving": counted(seen.moving, "configuration") + (" moves" if seen.moving == 1 else " move") if seen else "",
         "may_change": may_change,
         "unsaved": request.method == "POST" or "shipped" in request.GET,
     }
@@ -161,10 +154,6 @@ def _filled(rules: Sequence[groups.Rule]) -> BaseRuleForms:
     return RuleForms(
         initial=[{"name": rule.name, "pattern": rule.pattern, "ORDER": 10 * n} for n, rule in enumerate(rules, start=1)]
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 @admin.action(
@@ -186,6 +175,6 @@ def copy_shipped_rules(modeladmin: _RepositoryAdmin, request: HttpRequest, query
             continue
         moved = actions.replace_group_rules(repository=repository, rules=rules, by=request.user)  # type: ignore[arg-type]
         messages.success(
-            request, f"{repository} has {len(rules)} rules of its own now. {_count(moved, 'configuration')} moved."
+            request, f"{repository} has {len(rules)} rules of its own now. {counted(moved, 'configuration')} moved."
         )
     return None

@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from importlib import import_module
 
 import redis
 from django.conf import settings
@@ -285,11 +284,8 @@ def poll_soon(repository: Repository, kind: SyncKind, at: datetime) -> None:
 
 def _store_pull_request(repository: Repository, one: _Read) -> None:
     """The one place where pull requests leave for `hud.pulls`."""
-    try:
-        pulls = import_module("hud.pulls")
-    except ModuleNotFoundError:
-        one.leave("pull requests are not read")
-        return
+    from hud import pulls  # it imports this module by way of polling
+
     assert one.told.pull_request is not None
     pulls.store_event(repository, one.told.pull_request)
 

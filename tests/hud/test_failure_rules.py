@@ -164,7 +164,7 @@ def test_lines_worth_jumping_to():
 ALIKE = [
     ("FAILED [0.1s] a/test_x.py::T::test_1 - AssertionError: Mismatched elements: 12 / 100 (12.0%)",
      "FAILED [31.87s] a/test_x.py::T::test_1 - AssertionError: Mismatched elements: 7 / 100 (7.0%)"),
-    ("/home/runner/work/tree/tree/src/a.cpp:12:3: error: 'x' was not declared",
+    ("/__w/tree/tree/src/a.cpp:12:3: error: 'x' was not declared",
      "/var/lib/jenkins/workspace/src/a.cpp:99:1: error: 'x' was not declared"),
     ("RuntimeError: object at 0x7f00deadbeef died in /tmp/tmpab12/x.py after 12.5s",
      "RuntimeError: object at 0x7f0011111111 died in /tmp/tmp99zz/x.py after 3s"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -251,9 +252,13 @@ def test_our_own_fault_is_told_and_the_effect_looked_for(
 
 
 @pytest.fixture
-def told() -> Any:
+def told(monkeypatch: pytest.MonkeyPatch) -> Any:
     from project.outbox import fates
 
+    # What a test registers is gone after it; what the rooms registered goes on hearing.
+    monkeypatch.setattr(
+        fates, "_told", defaultdict(list, {kind: list(functions) for kind, functions in fates._told.items()})
+    )
     heard: list[tuple[int, str]] = []
 
     def listen(write: Any) -> None:
@@ -262,8 +267,7 @@ def told() -> Any:
 
     outbox.on_fate("comment", listen)
     outbox.on_fate("comment", listen)  # twice is once
-    yield heard
-    fates._told["comment"].remove(listen)  # others go on hearing of fates
+    return heard
 
 
 def test_fates_are_told(github: Fake, queue: Queue, told: list[tuple[int, str]]) -> None:
