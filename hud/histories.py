@@ -18,7 +18,7 @@ from typing import NamedTuple, cast
 from django.db import connection
 
 from hud import test_reports, tracks
-from hud.cells import FINISHED, Outcome, RunFact, attempts
+from hud.cells import FINISHED, Outcome, RunFact, attempts, shown
 from hud.models import Repository
 from hud.tracks import CommitTold, Told
 from hud.verdicts import Event, Signal, Status
@@ -88,6 +88,19 @@ _WINDOW = """
     WHERE b.branch_id = %s AND b.position > %s AND c.committed_at >= %s
     ORDER BY b.position DESC
 """
+_CELL = "CASE WHEN length(s.cells) > %s THEN get_byte(s.cells, %s) ELSE 0 END AS c{n}"
+_KEPT = f"c{{n}} = {_FLAKY} OR count(*) FILTER (WHERE c{{n}} IN {tuple(sorted(_CLEAN))}) OVER newer < {GREENS_ENOUGH}"
+_FEW = """
+    SELECT * FROM (
+        SELECT id, sha, position, {kept} AS kept, {columns} FROM (
+            SELECT c.id, c.sha, b.position, {cells}
+            FROM hud_branchcommit b
+            JOIN hud_commit c ON c.id = b.commit_id
+            LEFT JOIN hud_commitcells s ON s.commit_id = c.id
+            WHERE b.branch_id = %s AND b.position > %s AND c.committed_at >= %s
+        ) every WINDOW newer AS (ORDER BY position DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    ) judged WHERE kept ORDER BY position DESC
+"""
 _HEAD = """
     SELECT h.id, b.position, c.committed_at,
            EXISTS (SELECT FROM hud_judgement j WHERE j.repository_id = h.repository_id AND j.withdrawn_at IS NULL)
@@ -108,11 +121,24 @@ def head(repository: Repository) -> Head | None:
     return Head(row[0], row[1], row[2] - timedelta(hours=repository.window_hours), row[3])
 
 
-def window(repository: Repository, at: Head, most: int = MOST_COMMITS) -> Trunk:
-    """The commits on which verdicts rest now, at most so many."""
+def window(repository: Repository, at: Head, most: int = MOST_COMMITS, only: Sequence[int] = ()) -> Trunk:
+    """The commits on which verdicts rest now, at most so many.
+
+    `only`: as much as is needed to judge these slots, few as they are: of each commit their cells alone, in this order
+    (so that a byte stands where its slot stands in `only`), and none of the commits that `read` would leave out.
+    """
+    values: list[int | datetime] = [at.branch_id, at.position - most, at.since]
     with connection.cursor() as cursor:
-        cursor.execute(_WINDOW, [at.branch_id, at.position - most, at.since])
-        return Trunk(repository, at.branch_id, list(map(Place._make, cursor.fetchall())), at.opinions)
+        if not only:
+            cursor.execute(_WINDOW, values)
+            return Trunk(repository, at.branch_id, list(map(Place._make, cursor.fetchall())), at.opinions)
+        cells = ", ".join(_CELL.format(n=n) for n in range(len(only)))
+        columns = ", ".join(f"c{n}" for n in range(len(only)))
+        kept = " OR ".join(_KEPT.format(n=n) for n in range(len(only)))
+        query = _FEW.format(cells=cells, kept=kept, columns=columns)
+        cursor.execute(query, [*chain(*zip(only, only, strict=True)), *values])
+        places = [Place(id, sha, position, bytes(found)) for id, sha, position, _, *found in cursor.fetchall()]
+        return Trunk(repository, at.branch_id, places, at.opinions)
 
 
 def trunk(repository: Repository, most: int = MOST_COMMITS) -> Trunk | None:
@@ -195,6 +221,8 @@ def _kept(places: Sequence[Place], slot: int) -> list[Place]:
 def told(facts: Sequence[RunFact], began: dict[int, float], keys: dict[int, str]) -> list[Told]:
     """What the attempts of one configuration on one commit say. By each run's id: `began`, when it started, or was
     queued if it has not, in seconds since the epoch; `keys`, of its failure, empty if none is known."""
+    if len(facts) == 1:  # most cells: one job, once
+        return _told_once(facts[0], began, keys)
     found = []
     for attempt in attempts(facts):
         status = _EVENTS.get(attempt.outcome)
@@ -203,6 +231,15 @@ def told(facts: Sequence[RunFact], began: dict[int, float], keys: dict[int, str]
             known = sorted({keys[run.id] for run in attempt.runs} - {""}) if status == "F" else ()
             found.append(Told(Event(status, at, attempt.workflow_run_id, attempt.number), tuple(known)))
     return found
+
+
+def _told_once(fact: RunFact, began: dict[int, float], keys: dict[int, str]) -> list[Told]:
+    status = _EVENTS.get(shown(fact.status, fact.conclusion))
+    if status is None or (fact.over and status == "P"):
+        return []
+    number = 1 if fact.workflow_run_id is None else fact.attempt
+    event = Event(status, datetime.fromtimestamp(began[fact.id], UTC), fact.workflow_run_id, number)
+    return [Told(event, (keys[fact.id],) if status == "F" and keys[fact.id] else ())]
 
 
 Tests = dict[int, dict[str, Signal]]

@@ -26,6 +26,7 @@ from hud.tracks import CommitTold
 from hud.verdicts import Opinion, Verdict, still_counts
 
 KEPT_SHAS = 60  # of each side of the evidence, in the row
+FEW = 8  # columns of which the window is read by itself; for more of them whole rows cost less
 _RED = (Outcome.FAILED, Outcome.TIMED_OUT)
 
 
@@ -45,15 +46,19 @@ def update(
     head = histories.head(repository)
     if head is None:
         return False
-    columns = _columns(repository, None if everything else {pk for _, pk in touched})
-    stored = _stored([column.id for column in columns])
+    columns, stored = _columns(repository, None if everything else {pk for _, pk in touched})
     whole = everything or any(row.red for rows in stored.values() for row in rows.values())
-    window = histories.window(repository, head, histories.MOST_COMMITS if whole else histories.ENOUGH_FOR_GREEN)
+    only: list[int] = []
+    if not everything and len(columns) <= FEW:
+        only = [column.slot for column in columns]
+        columns = [column._replace(slot=place) for place, column in enumerate(columns)]
+    most = histories.MOST_COMMITS if whole else histories.ENOUGH_FOR_GREEN
+    window = histories.window(repository, head, most, only)
     slots = {column.slot for column in columns}
     size = max(slots, default=-1) + 1
     newest = histories.newest_results(window.places, size)
     if not whole and any(newest[slot] in _RED or not newest[slot] for slot in slots):
-        window = histories.window(repository, head)
+        window = histories.window(repository, head, only=only)
         newest = histories.newest_results(window.places, size)
     red = {column.id: column.slot for column in columns if newest[column.slot] in _RED and not column.unstable}
     made = _Made(repository, stored, now)
@@ -129,36 +134,35 @@ class _Made:
 
 
 class _Column(NamedTuple):
+    """`slot`: where its byte stands in the cells of the window that was read."""
+
     id: int
     slot: int
     unstable: bool
 
 
-def _columns(repository: Repository, ids: Collection[int] | None) -> list[_Column]:
-    with connection.cursor() as cursor:
-        only, values = ("AND id = ANY(%s)", [list(ids)]) if ids is not None else ("", [])
-        cursor.execute(
-            f"SELECT id, slot, unstable FROM hud_configuration WHERE repository_id = %s {only}",
-            [repository.pk, *values],
-        )
-        return [_Column._make(row) for row in cursor.fetchall()]
-
-
 _COLUMNS = [field.attname for field in Signal._meta.concrete_fields]
-_STORED = f"SELECT {', '.join(_COLUMNS)} FROM hud_signal WHERE configuration_id = ANY(%s)"
 _EVIDENCE = _COLUMNS.index("evidence")
+_STORED = f"""
+    SELECT k.id, k.slot, k.unstable, {", ".join(f"s.{name}" for name in _COLUMNS)}
+    FROM hud_configuration k LEFT JOIN hud_signal s ON s.configuration_id = k.id WHERE k.repository_id = %s
+"""
 
 
-def _stored(configuration_ids: Collection[int]) -> dict[int, dict[str, Signal]]:
-    """The rows of these configurations, by configuration and test."""
-    found: dict[int, dict[str, Signal]] = {}
+def _columns(repository: Repository, ids: Collection[int] | None) -> tuple[list[_Column], dict[int, dict[str, Signal]]]:
+    """These configurations, or all; and the rows that are stored of them, by configuration and test."""
+    only, values = (" AND k.id = ANY(%s)", [list(ids)]) if ids is not None else ("", [])
+    columns: dict[int, _Column] = {}
+    stored: dict[int, dict[str, Signal]] = {}
     with connection.cursor() as cursor:  # by hand: this is asked with each run that arrives
-        cursor.execute(_STORED, [list(configuration_ids)])
-        for values in cursor.fetchall():
-            evidence = json.loads(values[_EVIDENCE])
-            row = Signal.from_db(None, _COLUMNS, [*values[:_EVIDENCE], evidence, *values[_EVIDENCE + 1 :]])
-            found.setdefault(row.configuration_id, {})[row.test] = row
-    return found
+        cursor.execute(_STORED + only, [repository.pk, *values])
+        for pk, slot, unstable, *row in cursor.fetchall():
+            columns[pk] = _Column(pk, slot, unstable)
+            if row[0] is not None:
+                row[_EVIDENCE] = json.loads(row[_EVIDENCE])
+                signal = Signal.from_db(None, _COLUMNS, row)
+                stored.setdefault(pk, {})[signal.test] = signal
+    return list(columns.values()), stored
 
 
 @transaction.atomic

@@ -267,10 +267,12 @@ def _cost() -> list[Row]:
     from hud import signals
     from hud.cells import Outcome
     from hud.models import Commit, CommitCells, Configuration, JobName, Run
+    from project.celery import settle_memory
     from project.github.outcomes import Conclusion, Status
 
     from . import world
 
+    settle_memory()  # as a worker does
     world.clear()
     repository = world.make(commits=500, configurations=400)
     repository.window_hours = 24 * 30
