@@ -2,7 +2,7 @@
 
 An ASGI application beside Django: an open page costs a coroutine here, where Django's middleware would hold a thread.
 Pages that show the same share one `_Page`, which is made anew once for each change, by the very view that answers a
-refresh, in one of two threads. What is sent are the rows that differ from what the page has.
+refresh, in a thread, one after the other. What is sent are the rows that differ from what the page has.
 
 A change becomes known through Redis (`hud.live`). Should Redis be away, or lose a message, the versions in the
 database tell as well, a little later. Nothing hangs on a stream: a page that comes back says by its ETag what it has.
@@ -122,6 +122,9 @@ class _Hub:
         self.pages: dict[tuple[int, str, str, int | None], _Page] = {}
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="live")
         self.open = 0
+        # One page after the other: two at once would be no sooner ready, would both read what they have in common, and
+        # would leave less of the interpreter to whoever opens a page meanwhile.
+        self._making = asyncio.Lock()
         self._versions: dict[int, int] = {}
         self._ear: asyncio.Task[None] | None = None
         self._eye: asyncio.Task[None] | None = None
@@ -172,10 +175,11 @@ class _Hub:
             wait = page.made_at + min(max(GAP, load / BUSY), SLOWEST) - time.monotonic()
             if page.made is not None and wait > 0:
                 await asyncio.sleep(wait)
-            page.dirty = False
-            began = time.monotonic()
             try:
-                made = await self.run(_make, page.repository_id, page.path, page.first, page.user)
+                async with self._making:
+                    page.dirty = False
+                    began = time.monotonic()
+                    made = await self.run(_make, page.repository_id, page.path, page.first, page.user)
                 page.accept(made, began)
                 # The processor's time, and not how long it took: a busy machine is no reason to be slower still.
                 page.cost = 0.7 * page.cost + 0.3 * made.cost

@@ -28,6 +28,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 BODY_SECONDS = 30.0
 AT_ONCE = 100  # deliveries in one statement
+PACE = 0.04  # seconds from one statement to the next, at least: in a storm a few bigger ones cost less than many small
 WAITING = 2_000  # more than that, and GitHub is told to come again: it keeps failed deliveries for three days
 
 
@@ -45,6 +46,7 @@ class _Writer:
     def __init__(self) -> None:
         self._waiting: list[tuple[Delivery, asyncio.Future[bool]]] = []
         self._task: asyncio.Task[None] | None = None
+        self._next = 0.0  # the loop's time before which nothing is written; a delivery that comes alone never waits
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="webhooks")
 
     async def write(self, delivery: Delivery) -> bool:
@@ -60,6 +62,9 @@ class _Writer:
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
+            if len(self._waiting) < AT_ONCE and (wait := self._next - loop.time()) > 0:
+                await asyncio.sleep(wait)
+            self._next = loop.time() + PACE
             batch, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
             try:
                 new = await loop.run_in_executor(self._thread, _take_in, [delivery for delivery, _ in batch])

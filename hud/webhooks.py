@@ -45,7 +45,8 @@ log = logging.getLogger(__name__)
 HOOKS = freshness.WEBHOOKS
 FLOWING = timedelta(minutes=5)  # a repository whose last delivery is younger is told of by webhooks
 BATCH = 300
-GATHER = 0.03  # seconds that a batch waits for more, so that a storm makes some tens of batches a second at most
+GATHER = 0.03  # seconds that a batch waits for more
+PACE = 0.2  # seconds from one batch of a repository to its next, at least: open pages are not told more often either
 LONGEST = timedelta(seconds=60)  # a task's share; what is left gets a task of its own
 KEEP = timedelta(days=7)
 FORGET_AT_ONCE = 5_000
@@ -111,13 +112,23 @@ def waiting() -> list[int | None]:
     return list(found.values_list("repository_github_id", flat=True).distinct())
 
 
+_began: dict[int | None, float] = {}  # when this worker's newest batch of a repository was begun
+
+
 def process(github_id: int | None, *, gather: float = GATHER) -> int:
-    """Process what waits of this repository, batch by batch; returns how many deliveries that were."""
+    """Process what waits of this repository, batch by batch; returns how many deliveries that were.
+
+    What comes alone is processed `gather` seconds after it came, 0 for at once. In a storm batches are `PACE` apart:
+    whatever it tells, each costs a look at verdicts, breaks and pages.
+    """
     until = time.monotonic() + LONGEST.total_seconds()
     total = 0
     with _only_one(github_id or 0):
         while time.monotonic() < until:
-            time.sleep(gather)
+            late = total > 0  # the batch before was full, and still there is more
+            due = _began.get(github_id, -PACE) + PACE - time.monotonic()
+            time.sleep(max(gather, due) if gather and not late else gather)
+            _began[github_id] = time.monotonic()
             # From here on others may send for a worker again: what they stored before, the batch below sees.
             _forget_sent(github_id)
             done = _batch(github_id)

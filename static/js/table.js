@@ -37,13 +37,20 @@ export function address(cell) {
   return `${base}/cell/${cell.parentElement.id}/${header(cell.cellIndex).dataset.c}${suffix}`;
 }
 
+// Into the text that is there already: for a new one the browser goes through the whole table.
+function say(element, glyph) {
+  const text = element.firstChild;
+  if (text?.nodeType === Node.TEXT_NODE && !text.nextSibling) text.nodeValue = glyph;
+  else element.textContent = glyph;
+}
+
 // Show another letter. A cell that needs a person becomes a link, as the server would have made it.
 export function write(cell, to) {
   const square = cell.parentElement.parentElement.localName === "tbody";
   cell.className = to === "O" ? "" : to;
   if (cell.hasAttribute("aria-label")) cell.setAttribute("aria-label", label(cell));
   if (!square || !LOUD.includes(to)) {
-    cell.textContent = GLYPHS[to];
+    say(cell, GLYPHS[to]);
     return;
   }
   const link = document.createElement("a");
