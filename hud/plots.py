@@ -106,7 +106,7 @@ def nice(low: float, high: float, most: int = 5) -> list[float]:
     if not (math.isfinite(low) and math.isfinite(high)) or high <= low:
         high = low + 1 if math.isfinite(low) else 1.0
         low = low if math.isfinite(low) else 0.0
-    raw = (high - low) / max(1, most - 1)
+    raw = max((high - low) / max(1, most - 1), 1e-300)  # below that a power of ten can't be told apart from 0
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * (1 - 1e-9))
     return _steps(low, high, step)

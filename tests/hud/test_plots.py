@@ -6,7 +6,7 @@ import math
 
 import pytest
 from django.template.loader import render_to_string
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hud import plots
@@ -52,6 +52,7 @@ def test_a_hole_is_a_hole() -> None:
     assert line([(0, None)], x, y) == ""
 
 
+@example(values=[5e-324], bars=False)  # the smallest number above 0
 @given(st.lists(st.none() | st.floats(0, 1e6), max_size=60), st.booleans())
 def test_everything_stays_inside(values: list[float | None], bars: bool) -> None:
     made = chart([Series("a", "run", [Point(n, value) for n, value in enumerate(values)], bars=bars)])
