@@ -28,6 +28,7 @@ if settings.EMBEDDED:  # on one's own machine, perhaps as root; it warns of what
     warnings.filterwarnings("ignore", category=SecurityWarning)
 
 app = Celery("arborist")
+app.set_default()  # in every thread, even where a task was looked at before this was imported: else it has no broker
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 

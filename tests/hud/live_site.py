@@ -65,7 +65,8 @@ class LiveSite:
         """A worker for webhooks, as `make run` starts it."""
         self.processes["live"] = subprocess.Popen(
             [sys.executable, "-m", "celery", "--quiet", "--app", "project.celery", "worker", "--without-gossip",
-             "--without-mingle", "--queues", "live", "--concurrency", "1", "--hostname", "live@%h"],
+             "--without-mingle", "--without-heartbeat", "--queues", "live", "--concurrency", "1",
+             "--hostname", "live@%h"],
             env=self.env,
         )  # fmt: skip
 

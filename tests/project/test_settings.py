@@ -136,6 +136,25 @@ def test_celery_gets_the_same_redis(redis_url: str, broker_url: str) -> None:
     assert value("settings.CELERY_BROKER_URL", REDIS_URL=redis_url) == broker_url
 
 
+IN_A_THREAD = """
+import threading, django; django.setup()
+from hud.live_tasks import process
+threads = [threading.Thread(target=lambda: print(process.app.main)) for _ in range(2)]
+threads[0].start(); threads[0].join()
+import project.celery
+threads[1].start(); threads[1].join()
+"""
+
+
+def test_tasks_know_their_broker_in_threads_too() -> None:
+    """A web process sends tasks from threads; one may have looked at a task before the application was there."""
+    environment = {"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "project.settings", **PRODUCTION}
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_THREAD], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["default", "arborist"]
+
+
 def test_nothing_is_connected_or_started_by_reading_settings(tmp_path: Path) -> None:
     done = load("'psycopg' in __import__('sys').modules", ARBORIST_VAR_DIR=str(tmp_path / "var"))
     assert done.returncode == 0, done.stderr

@@ -26,7 +26,10 @@ def celery_worker(github: Fake, broker: Any, transactional_db: Any) -> Iterator[
     }
     command = [sys.executable, "-m", "celery", "--quiet", "--app", "project.celery", "worker", "--pool", "solo"]
     process = subprocess.Popen(
-        [*command, "--without-gossip", "--without-mingle"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
+        [*command, "--without-gossip", "--without-mingle", "--without-heartbeat"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
     )
     yield process
     os.kill(process.pid, signal.SIGKILL)

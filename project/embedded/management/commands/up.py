@@ -197,7 +197,8 @@ def _services(env: dict[str, str]) -> list[Service]:
     web = ["uvicorn", "project.asgi:application", "--host", settings.BIND, "--port", str(settings.PORT)]
     web += ["--no-access-log", "--log-level", "warning", "--lifespan", "off", "--timeout-graceful-shutdown", "5"]
     celery = ["celery", "--quiet", "--app", "project.celery"]
-    worker = [*celery, "worker", "--without-gossip", "--without-mingle"]
+    # Nobody listens to its heartbeat, and a worker that is told to end while Redis is away would wait for one for ever.
+    worker = [*celery, "worker", "--without-gossip", "--without-mingle", "--without-heartbeat"]
     live = [*worker, "--queues", "live", "--concurrency", "1", "--hostname", "live@%h"]
     beat = [*celery, "beat", "--pidfile="]
     env = env | {"FORKED_BY_MULTIPROCESSING": "1"} if sys.platform == "darwin" else env
