@@ -13,9 +13,8 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from hud import junit
+from hud import ingest, junit  # by module: they import each other, whichever comes first
 from hud.cells import RunKind
-from hud.ingest import FOREIGN_EVENTS
 from hud.models import BranchCommit, LogReading, ReportsListed, Repository, Run, TestReport, WorkflowRun
 from project.github import errors
 from project.github.client import Client, RepoRef
@@ -107,7 +106,7 @@ def _list(repository: Repository, reading: LogReading, client: Client, now: date
             repository=repository, status=Status.COMPLETED, updated_at__gt=now - RECENT, commit__in=watched
         )
         .filter(jobs_fetched_attempt__gte=F("attempt"))  # or it could not be told whose report it is
-        .exclude(event__in=FOREIGN_EVENTS)
+        .exclude(event__in=ingest.FOREIGN_EVENTS)
         .order_by("-id")
     )
     known = dict(listed.values_list("workflow_run_id", "attempt"))

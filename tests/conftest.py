@@ -73,6 +73,8 @@ def _check(address: object) -> None:
 def pytest_configure() -> None:
     """Set Django up on those servers, and guard every socket from before the first test to after the last."""
     django.setup()
+    _cheap_passwords()
+    _cheap_emptying()
     connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
     getaddrinfo = socket.getaddrinfo
 
@@ -92,6 +94,41 @@ def pytest_configure() -> None:
     socket.socket.connect = guarded_connect  # type: ignore[method-assign]
     socket.socket.connect_ex = guarded_connect_ex  # type: ignore[method-assign]
     socket.getaddrinfo = guarded_getaddrinfo
+
+
+# -- what would only cost time ----------------------------------------------------------------------------------------
+
+
+def _cheap_passwords() -> None:
+    """A slow hash guards real people's passwords; here it would only be most of the time of a test that signs in."""
+    from django.conf import settings
+
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+KEPT = {"django_content_type", "auth_permission"}  # what Django itself fills in again after it emptied them
+APPEND_ONLY = "audit_entry"  # rows can't be deleted; settings let tests truncate it
+
+
+def _cheap_emptying() -> None:
+    """After a test that commits, empty the tables that have rows instead of truncating all of them.
+
+    Truncating makes new files for every table and index, and Django then writes its content types and permissions
+    again: a third of a second, where most of those tests write to a handful of tables.
+    """
+    from django.db import connection, transaction
+    from django.test import TransactionTestCase
+
+    def empty(self: Any) -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            names = connection.introspection.django_table_names(only_existing=True, include_views=False)
+            quote = connection.ops.quote_name
+            asked = (f"SELECT '{name}' WHERE EXISTS (SELECT FROM {quote(name)})" for name in names if name not in KEPT)
+            cursor.execute(" UNION ALL ".join(asked))
+            for (name,) in cursor.fetchall():  # in any order: our foreign keys are checked at the end
+                cursor.execute(f"{'TRUNCATE' if name == APPEND_ONLY else 'DELETE FROM'} {quote(name)}")
+
+    TransactionTestCase._fixture_teardown = empty  # type: ignore[method-assign]
 
 
 # -- servers ----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.templatetags.static import static
 
 if TYPE_CHECKING:
     from hud.models import Repository
@@ -31,15 +32,28 @@ def show(live_server: Any, page: Any) -> Callable[..., Any]:
     return goto
 
 
+ASK = """async (module) => {
+    // Its own copy of the page's script would be another one: this is the one that runs. While it asks by itself (it
+    // does so a second after it was opened) it begins nothing new, and that answer must not be taken for ours.
+    const { check } = await import(module);
+    const real = window.fetch;
+    for (const began = Date.now(); Date.now() - began < 20000; ) {
+        let mine = false;
+        window.fetch = (...given) => { mine = true; return real(...given); };
+        const done = check();
+        window.fetch = real;
+        if (mine) return await done, true;
+        await new Promise((resume) => setTimeout(resume, 20));
+    }
+    return false;
+}"""
+
+
 @pytest.fixture
 def refresh(page: Any) -> Callable[[], None]:
-    """Call it to let the page ask now what has changed, and wait for what it does with the answer."""
+    """Call it to let the page ask now what has changed; returns when it has done what it does with the answer."""
 
     def ask() -> None:
-        # It asks once by itself a second after it was opened; that answer must not be taken for this one.
-        with page.expect_response(lambda response: "x-arborist-refresh" in response.request.headers):
-            page.wait_for_timeout(50)
-            page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-        page.wait_for_load_state("networkidle")
+        assert page.evaluate(ASK, static("js/refresh.js")), "the page does not ask"
 
     return ask

@@ -250,11 +250,14 @@ def test_the_pages_work_without_script(reference: Repository, live_server: Any, 
         page.goto(live_server.url + "/hud/pytorch/pytorch/main")
         assert page.locator("tbody tr").nth(49).is_visible()
         page.locator("[name=q]").fill("sm86")
-        page.get_by_role("button", name="Apply").click()
+        with page.expect_navigation():  # a click may return before the page that it leads to is there
+            page.get_by_role("button", name="Apply").click()
         assert page.locator(".names th[data-c]").count() == 1
-        page.get_by_label("Show the 11 configurations of CUDA 12.8 sm86").click()
+        with page.expect_navigation():
+            page.get_by_label("Show the 11 configurations of CUDA 12.8 sm86").click()
         assert page.locator(".names th[data-c]").count() == 12
-        page.locator("tbody td.X a").nth(1).click()
+        with page.expect_navigation():
+            page.locator("tbody td.X a").nth(1).click()
         assert "Failed" in page.locator("#main").inner_text()
         page.locator("summary").nth(1).click()
         assert page.get_by_role("link", name="release/2.10").is_visible()

@@ -162,6 +162,7 @@ def test_a_hidden_tab_asks_nothing(reference: Repository, show: Show, page: Any)
     show()
     page.wait_for_timeout(1500)
     assert asked == []
-    page.evaluate("window.away = false; document.dispatchEvent(new Event('visibilitychange'))")
+    with page.expect_request(lambda request: "x-arborist-refresh" in request.headers):
+        page.evaluate("window.away = false; document.dispatchEvent(new Event('visibilitychange'))")
     page.wait_for_timeout(300)
     assert len(asked) == 1

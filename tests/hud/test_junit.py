@@ -126,7 +126,7 @@ def broken():
 
 @pytest.mark.django_db(transaction=True)
 def test_the_simulated_github_s_reports_agree_with_its_logs(transactional_db, broken):
-    road = Road(broken)
+    road = Road(broken, commits=20)
     road.settle()
     for _ in range(60):
         if logs.read(road.repository.pk, now=road.now, client=road.client()) != "behind":

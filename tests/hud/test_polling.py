@@ -36,13 +36,13 @@ def github():
 
 
 class Road:
-    """A repository, and polls of it at the simulator's own time."""
+    """A repository, and polls of it at the simulator's own time. Most tests need little of its history."""
 
-    def __init__(self, simulator):
+    def __init__(self, simulator, commits=6):
         self.simulator = simulator
         owner, name = simulator.full_name.split("/")
         self.repository, _ = ingest.add_repository(owner, name)
-        self.repository.backfill_commits = 20
+        self.repository.backfill_commits = commits
         self.repository.save()
         self.budget = Budget("test", None)
 
@@ -105,7 +105,8 @@ def truth_of_cells(road: Road) -> dict[str, set[str]]:
     return found
 
 
-def test_a_new_repository_is_read_whole_and_then_followed(road):
+def test_a_new_repository_is_read_whole_and_then_followed(transactional_db, github):
+    road = Road(github, commits=20)
     road.settle()
     repository = Repository.objects.get()
     assert repository.trunk == "main"
@@ -218,7 +219,7 @@ def test_trouble_on_the_way_is_said_in_words_and_healed(road, kind):
     assert SyncState.objects.exclude(problem="").exists()
     road.simulator.control("faults", clear=True)
     road.budget = Budget("again", None)
-    road.advance(3600)
+    road.advance(300)
     road.settle()
     assert not SyncState.objects.exclude(problem="").exists()
     assert WorkflowRun.objects.exists()

@@ -171,7 +171,11 @@ def test_a_pid_file_that_names_a_stranger_harms_nobody(var_dir: Path) -> None:
 
 
 def test_only_processes_of_that_name_in_that_directory_are_leftovers(tmp_path: Path) -> None:
-    process = subprocess.Popen(["sleep", "60"], cwd=tmp_path)
+    # In the background of a script, SIGINT and SIGQUIT are ignored, and what it starts inherits that; servers set their
+    # own handlers, `sleep` has none.
+    code = "import os, signal; [signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGQUIT)]; "
+    process = subprocess.Popen([sys.executable, "-c", code + "os.execvp('sleep', ['sleep', '60'])"], cwd=tmp_path)
+    until(lambda: psutil.Process(process.pid).name() == "sleep", "it sleeps")
     try:
         end_leftovers("postgres", tmp_path.resolve())
         end_leftovers("sleep", tmp_path.parent.resolve())

@@ -8,6 +8,7 @@ import os
 import queue
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -108,8 +109,9 @@ def none_left(processes: list[psutil.Process]) -> bool:
     return not [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
-@pytest.fixture
-def site(free_port: Callable[[], int]) -> Iterator[Callable[..., Site]]:
+@contextlib.contextmanager
+def a_site(free_port: Callable[[], int]) -> Iterator[Callable[..., Site]]:
+    """Call what it gives for sites over one var directory of their own, which is gone afterwards."""
     base = Path(tempfile.mkdtemp(prefix="arborist up "))
     base.chmod(0o755)
     var_dir = base / "var"
@@ -130,36 +132,32 @@ def site(free_port: Callable[[], int]) -> Iterator[Callable[..., Site]]:
     shutil.rmtree(base, ignore_errors=True)
 
 
-def test_up_runs_all_of_it_until_ctrl_c_and_continues(site: Callable[..., Site]) -> None:
-    running = site(**NOWHERE)
-    running.start()
-    answer = requests.get(f"http://127.0.0.1:{running.port}/healthz", timeout=10)
-    assert answer.json()["ok"]
-    assert set(running.pids()) == {*SERVICES, "keeper", "postgres", "redis"}
-
-    second = running.command("up")
-    said = f"Arborist is already running at http://localhost:{running.port}/ (process {running.process.pid})."
-    assert second.communicate(timeout=60)[0] == f"CommandError: {said}\n"
-    assert second.returncode == 1
-
-    shell = running.command("shell", "--no-imports", "-c", "from django.contrib.auth import get_user_model as g\n"
-                            "g().objects.create(username='kept')")  # fmt: skip
-    assert shell.communicate(timeout=60)[0] == ""
-
-    processes = running.everything()
-    assert running.end() == 0
-    assert none_left(processes)
-
-    running.start()
-    ask = "from django.contrib.auth import get_user_model as g; print(g().objects.get().username)"
-    shell = running.command("shell", "--no-imports", "-c", ask)
-    assert shell.communicate(timeout=60)[0].strip() == "kept"
-    assert running.end(signal.SIGTERM) == 0
+@pytest.fixture
+def site(free_port: Callable[[], int]) -> Iterator[Callable[..., Site]]:
+    with a_site(free_port) as make:
+        yield make
 
 
-def test_whatever_is_killed_comes_back(site: Callable[..., Site]) -> None:
-    running = site(**NOWHERE)
-    running.start()
+@pytest.fixture(scope="module")
+def kept_site() -> Iterator[Site]:
+    def port() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    with a_site(port) as make:
+        yield make(**NOWHERE)
+
+
+@pytest.fixture
+def running(kept_site: Site) -> Site:
+    """A site that runs, shared by the tests that may leave it running or not: its start is most of what they cost."""
+    if not hasattr(kept_site, "process") or kept_site.process.poll() is not None:
+        kept_site.start()
+    return kept_site
+
+
+def test_whatever_is_killed_comes_back(running: Site) -> None:
     for name in (*SERVICES, "postgres", "redis", "keeper"):
         before = running.pids()[name]
         os.kill(before, signal.SIGKILL)
@@ -168,9 +166,6 @@ def test_whatever_is_killed_comes_back(site: Callable[..., Site]) -> None:
             f"{name} came back:\n{''.join(running.lines)}",
         )
     until(lambda: _ready(running) == {"database", "redis", "worker"}, "it works again")
-    processes = running.everything()
-    assert running.end() == 0
-    assert none_left(processes)
 
 
 def _ready(running: Site) -> set[str]:
@@ -181,21 +176,42 @@ def _ready(running: Site) -> set[str]:
     return {name for name, found in checks.items() if found["ok"]} & {"database", "redis", "worker"}
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent died")
-def test_a_killed_supervisor_leaves_nobody_behind(site: Callable[..., Site]) -> None:
-    running = site(**NOWHERE)
+def test_up_runs_all_of_it_until_ctrl_c_and_continues(running: Site) -> None:
+    answer = requests.get(f"http://127.0.0.1:{running.port}/healthz", timeout=10)
+    assert answer.json()["ok"]
+    assert set(running.pids()) == {*SERVICES, "keeper", "postgres", "redis"}
+
+    second = running.command("up")  # while it finds out, somebody uses a shell beside it
+    shell = running.command("shell", "--no-imports", "-c", "from django.contrib.auth import get_user_model as g\n"
+                            "g().objects.create(username='kept')")  # fmt: skip
+    said = f"Arborist is already running at http://localhost:{running.port}/ (process {running.process.pid})."
+    assert second.communicate(timeout=60)[0] == f"CommandError: {said}\n"
+    assert second.returncode == 1
+    assert shell.communicate(timeout=60)[0] == ""
+
+    processes = running.everything()
+    assert running.end() == 0
+    assert none_left(processes)
+
     running.start()
+    ask = "from django.contrib.auth import get_user_model as g; print(g().objects.get().username)"
+    shell = running.command("shell", "--no-imports", "-c", ask)
+    assert shell.communicate(timeout=60)[0].strip() == "kept"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent died")
+def test_a_killed_supervisor_leaves_nobody_behind(running: Site) -> None:
     processes = running.everything()
     running.process.kill()
     running.process.wait()
     until(lambda: none_left(processes), f"left: {processes}")
     running.start()
-    assert running.end() == 0
+    processes = running.everything()
+    assert running.end(signal.SIGTERM) == 0
+    assert none_left(processes)
 
 
 def test_a_taken_port_is_one_clear_line(site: Callable[..., Site]) -> None:
-    import socket
-
     refused = site(**NOWHERE)
     with socket.create_server(("127.0.0.1", refused.port)):
         process = refused.command("up")
